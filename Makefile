@@ -1,0 +1,77 @@
+# Every target first brings the machine up to date (scripts/setup.sh: under a second when nothing is missing).
+# Respects CARGO_TARGET_DIR. CARGO_FLAGS goes to cargo's own commands, for instance --locked.
+
+SHELL := /bin/bash
+TARGET_DIR := $(abspath $(or $(CARGO_TARGET_DIR),target))
+BIN := $(TARGET_DIR)/release/countersign
+SUITE := scripts/suite.sh
+BOARD := firmware/boards/microbit
+CARGO_FLAGS ?=
+DEMO_ARGS ?=
+
+PREFIX ?= /usr
+SYSCONFDIR ?= /etc
+DESTDIR ?=
+
+# For the test rig, the benchmark and the soak: the binary they drive.
+export COUNTERSIGN_BIN := $(BIN)
+
+.DEFAULT_GOAL := help
+.PHONY: help setup build demo test lint unit vectors packaging bench soak firmware install
+
+help: ## This list
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
+
+setup: ## Install what is missing on this machine (Debian packages, Rust parts)
+	@scripts/setup.sh
+
+build: setup ## The release binary
+	cargo build --release $(CARGO_FLAGS) --bin countersign
+
+demo: build ## The appliance with an emulated HSM and modem; DEMO_ARGS="--exit --state DIR"
+	$(BIN) demo $(DEMO_ARGS)
+
+test: lint build unit vectors packaging ## Everything that CI runs
+
+lint: setup ## Formatting, clippy, and cargo-deny where it is installed
+	@$(SUITE) fmt cargo fmt --all --check
+	@$(SUITE) clippy cargo clippy --release $(CARGO_FLAGS) --workspace --all-targets -- -D warnings
+	@cd $(BOARD) && $(CURDIR)/$(SUITE) board-fmt cargo fmt --check
+	@cd $(BOARD) && $(CURDIR)/$(SUITE) board-clippy \
+	    cargo clippy --release $(CARGO_FLAGS) --target-dir $(TARGET_DIR)/firmware/microbit -- -D warnings
+	@if command -v cargo-deny >/dev/null; then $(SUITE) deny cargo deny check; \
+	 else echo "deny: cargo-deny is not installed, licences and advisories were not checked"; fi
+
+unit: build
+	@$(SUITE) nextest cargo nextest run --release $(CARGO_FLAGS) --workspace
+
+vectors: setup ## RFC 4226 and RFC 6238 on the emulated Cortex-M0
+	@$(SUITE) vectors scripts/firmware.sh vectors $(TARGET_DIR)
+
+packaging: build
+	@$(SUITE) packaging scripts/packaging.sh
+
+bench: build ## Throughput and latency; writes bench/report.html and .json into the target directory
+	cargo run --release $(CARGO_FLAGS) -p tests --bin bench
+
+soak: build ## Long runs: RACE=1 KILL=N MODEM=1 HOURS=H, any of them
+	cargo run --release $(CARGO_FLAGS) -p tests --bin soak -- \
+	    $(if $(RACE),--race $(RACE)) $(if $(KILL),--kill $(KILL)) \
+	    $(if $(MODEM),--modem $(MODEM)) $(if $(HOURS),--hours $(HOURS))
+
+firmware: setup ## The board images; writes firmware/report.json into the target directory
+	@$(SUITE) firmware scripts/firmware.sh report $(TARGET_DIR)
+
+install: build ## Binary, units, rules, default configuration; PREFIX=/usr SYSCONFDIR=/etc DESTDIR=
+	install -D -m 0755 $(BIN) $(DESTDIR)$(PREFIX)/bin/countersign
+	install -d $(DESTDIR)$(PREFIX)/lib/systemd/system
+	sed 's|/usr/bin/|$(PREFIX)/bin/|' packaging/countersign.service \
+	    >$(DESTDIR)$(PREFIX)/lib/systemd/system/countersign.service
+	install -D -m 0644 packaging/sysusers.d/countersign.conf $(DESTDIR)$(PREFIX)/lib/sysusers.d/countersign.conf
+	install -D -m 0644 packaging/tmpfiles.d/countersign.conf $(DESTDIR)$(PREFIX)/lib/tmpfiles.d/countersign.conf
+	install -D -m 0644 -t $(DESTDIR)$(PREFIX)/share/doc/countersign LICENSE-APACHE LICENSE-MIT
+	install -D -m 0644 -t $(DESTDIR)$(PREFIX)/share/doc/countersign/examples packaging/softhsm.conf
+	for rules in $(wildcard udev/*.rules); do \
+	    install -D -m 0644 -t $(DESTDIR)$(PREFIX)/lib/udev/rules.d $$rules || exit; done
+	test -e $(DESTDIR)$(SYSCONFDIR)/countersign/countersign.toml || \
+	    install -D -m 0644 packaging/countersign.toml $(DESTDIR)$(SYSCONFDIR)/countersign/countersign.toml

@@ -1,0 +1,40 @@
+#!/bin/bash
+# packaging.sh: installs into an empty directory and looks at the result. Wants COUNTERSIGN_BIN built.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+root=$(mktemp -d)
+trap 'rm -rf "$root"' EXIT
+
+fail() {
+    echo "packaging: $*" >&2
+    exit 1
+}
+
+make --no-print-directory -s install DESTDIR="$root" >"$root/log" || { cat "$root/log"; fail "make install"; }
+for file in usr/bin/countersign usr/lib/systemd/system/countersign.service usr/lib/sysusers.d/countersign.conf \
+    usr/lib/tmpfiles.d/countersign.conf usr/share/doc/countersign/LICENSE-MIT etc/countersign/countersign.toml; do
+    [ -s "$root/$file" ] || fail "$file was not installed"
+done
+for rules in udev/*.rules; do
+    [ ! -e "$rules" ] || [ -s "$root/usr/lib/udev/rules.d/${rules##*/}" ] || fail "$rules was not installed"
+done
+
+# An administrator's configuration survives the next version.
+echo '# edited' >>"$root/etc/countersign/countersign.toml"
+make --no-print-directory -s install DESTDIR="$root" >"$root/log"
+tail -n 1 "$root/etc/countersign/countersign.toml" | grep -qx '# edited' || fail "the configuration was overwritten"
+
+make --no-print-directory -s install DESTDIR="$root" PREFIX=/opt/countersign >"$root/log"
+grep -qx 'ExecStart=/opt/countersign/bin/countersign serve' \
+    "$root/opt/countersign/lib/systemd/system/countersign.service" || fail "the unit ignores PREFIX"
+
+if ! command -v systemd-analyze >/dev/null; then
+    echo "packaging: there is no systemd-analyze here, the unit was not verified"
+    exit 0
+fi
+# systemd wants the program to exist, and it stands below DESTDIR.
+mkdir "$root/verify"
+sed "s|^ExecStart=|&$root|" "$root/usr/lib/systemd/system/countersign.service" >"$root/verify/countersign.service"
+complaints=$(systemd-analyze verify --man=no "$root/verify/countersign.service" 2>&1) || fail "unit: $complaints"
+! grep -F countersign.service <<<"$complaints" || fail "the unit has warnings"
+echo "packaging: systemd $(systemd-analyze --version | sed -n '1s/systemd \([0-9]*\).*/\1/p') accepts the unit"
