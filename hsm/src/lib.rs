@@ -1,0 +1,32 @@
+//! Keys behind PKCS#11 v2.40. This library knows keys and bytes, not users, tokens or codes.
+//!
+//! A child process is the only one to load the vendor's library and to read the PIN ([`child::run`]). The
+//! daemon starts and supervises it through [`Hsm`], and speaks with it over a socket pair. A call that
+//! hangs in the vendor's code ends with the child; no handle outlives it.
+//!
+//! Secrets rest outside the HSM as records, wrapped under a key inside it (RFC 3394), and are unwrapped,
+//! not extractable, for use. A record and its mutable state each carry a MAC under another key of the HSM,
+//! so that whoever can write the database can neither swap records nor set back states.
+
+pub mod child;
+mod client;
+mod error;
+mod latch;
+mod launch;
+mod link;
+mod mac;
+mod pin;
+mod record;
+mod supervisor;
+mod types;
+mod wire;
+
+pub use client::{Hsm, initialise};
+pub use error::HsmError;
+pub use latch::unlatch;
+pub use mac::record_message;
+pub use types::{
+    Assurance, AttributeCheck, CODE_MAX, Compute, Enrol, Enrolled, FACTORS_MAX, Factor, Hash, HsmSettings,
+    Info, InitSpec, Launcher, MAC_BATCH_MAX, MATCH_BATCH_MAX, MESSAGES_MAX, MacPurpose, Match, MatchKey,
+    Matched, PinSource, RANDOM_MAX, Render, SEAL_MAX, SECRET_MAX, SECRET_MIN, SecretSource, Status, Tampered,
+};
