@@ -1,0 +1,267 @@
+//! A challenge with a code that we send (B.5.4): from the order to one of its ends.
+
+use crate::canonical::Canonical;
+use crate::time::{Deadline, Now};
+use crate::token::Id;
+
+/// Where a challenge stands. The last seven are final.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    /// The code is on its way; no life has begun.
+    Delivering,
+    /// The modem took it; the code can be used until the challenge expires.
+    Waiting,
+    /// The code came back in time.
+    Verified,
+    /// The user said no.
+    Denied,
+    /// Nobody answered in time.
+    Expired,
+    /// Too many wrong codes.
+    Exhausted,
+    /// A newer challenge took its place.
+    Superseded,
+    /// The code could not be delivered.
+    Failed,
+    /// The application took it back.
+    Cancelled,
+}
+
+impl State {
+    const ALL: [State; 9] = [
+        State::Delivering,
+        State::Waiting,
+        State::Verified,
+        State::Denied,
+        State::Expired,
+        State::Exhausted,
+        State::Superseded,
+        State::Failed,
+        State::Cancelled,
+    ];
+
+    /// The state as the API and the database spell it.
+    pub fn name(self) -> &'static str {
+        match self {
+            State::Delivering => "delivering",
+            State::Waiting => "waiting",
+            State::Verified => "verified",
+            State::Denied => "denied",
+            State::Expired => "expired",
+            State::Exhausted => "exhausted",
+            State::Superseded => "superseded",
+            State::Failed => "failed",
+            State::Cancelled => "cancelled",
+        }
+    }
+
+    /// Reads what [`State::name`] wrote.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|state| state.name() == name)
+    }
+
+    /// Whether nothing can change it any more.
+    pub fn is_final(self) -> bool {
+        !matches!(self, State::Delivering | State::Waiting)
+    }
+}
+
+/// Limits and terms of challenges with sent codes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Terms {
+    /// Digits of the code (SMS-29).
+    pub digits: u8,
+    /// Life of a code from the modem's acknowledgement, in milliseconds (SMS-16).
+    pub ttl_ms: u64,
+    /// Life of a challenge from its creation, in milliseconds: what is not delivered by then is dropped.
+    pub delivery_ms: u64,
+    /// Wrong codes for one sent code; 0 is unlimited (SMS-30).
+    pub attempts_max: u32,
+    /// Codes sent for one challenge; 0 is unlimited (SMS-31).
+    pub sends_max: u32,
+}
+
+impl Default for Terms {
+    fn default() -> Self {
+        Terms { digits: 6, ttl_ms: 60_000, delivery_ms: 300_000, attempts_max: 3, sends_max: 3 }
+    }
+}
+
+/// What moves in a challenge; the HSM's state MAC covers it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Progress {
+    /// Where it stands.
+    pub state: State,
+    /// Which code is valid: 1 for the first one sent.
+    pub send_number: u32,
+    /// Wrong codes for this send number.
+    pub attempts: u32,
+    /// End of the code's life; none before the modem's acknowledgement.
+    pub expires: Option<Deadline>,
+}
+
+/// A step that the state does not allow.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub enum ChallengeError {
+    /// The challenge has ended, or the step does not fit.
+    #[error("the challenge is {0}")]
+    WrongState(&'static str),
+    /// All codes of this challenge have been sent.
+    #[error("no more codes can be sent for this challenge")]
+    TooManySends,
+}
+
+impl Progress {
+    /// A new challenge.
+    pub fn start() -> Self {
+        Progress { state: State::Delivering, send_number: 1, attempts: 0, expires: None }
+    }
+
+    /// The bytes under the state MAC.
+    pub fn bytes(&self, challenge: &Id, user: &Id) -> Vec<u8> {
+        let (boot, boot_ms) = match self.expires {
+            None => ([0; 16], -1),
+            Some(deadline) => (deadline.boot.0, i64::try_from(deadline.boot_ms).unwrap_or(i64::MAX)),
+        };
+        Canonical::new("countersign challenge 1")
+            .bytes(challenge)
+            .bytes(user)
+            .text(self.state.name())
+            .int(i64::from(self.send_number))
+            .int(i64::from(self.attempts))
+            .bytes(&boot)
+            .int(boot_ms)
+            .finish()
+    }
+
+    /// The modem took the code of `send_number`: its life begins (decision of SMS-16: from `+CMGS`).
+    ///
+    /// # Errors
+    /// [`ChallengeError::WrongState`] unless that code is being delivered.
+    pub fn delivered(self, send_number: u32, terms: &Terms, now: &Now) -> Result<Self, ChallengeError> {
+        if self.state != State::Delivering || self.send_number != send_number {
+            return Err(ChallengeError::WrongState(self.state.name()));
+        }
+        Ok(Progress { state: State::Waiting, expires: Some(now.deadline_in(terms.ttl_ms)), ..self })
+    }
+
+    /// The code of `send_number` could not be delivered, or nobody knows whether it was.
+    ///
+    /// # Errors
+    /// [`ChallengeError::WrongState`] unless that code is being delivered.
+    pub fn undeliverable(self, send_number: u32) -> Result<Self, ChallengeError> {
+        if self.state != State::Delivering || self.send_number != send_number {
+            return Err(ChallengeError::WrongState(self.state.name()));
+        }
+        Ok(Progress { state: State::Failed, ..self })
+    }
+
+    /// A new code: the former one is dead, its attempts are forgotten (SMS-32).
+    ///
+    /// # Errors
+    /// [`ChallengeError::TooManySends`] at the limit (SMS-31); [`ChallengeError::WrongState`] after the end,
+    /// unless it ended for want of attempts, of time or of delivery.
+    pub fn resend(self, terms: &Terms) -> Result<Self, ChallengeError> {
+        if !matches!(self.state, State::Waiting | State::Exhausted | State::Expired | State::Failed) {
+            return Err(ChallengeError::WrongState(self.state.name()));
+        }
+        if terms.sends_max != 0 && self.send_number >= terms.sends_max {
+            return Err(ChallengeError::TooManySends);
+        }
+        let send_number = self.send_number.saturating_add(1);
+        Ok(Progress { state: State::Delivering, send_number, attempts: 0, expires: None })
+    }
+
+    /// Ends an open challenge as expired once its time is over; otherwise leaves it.
+    pub fn aged(self, now: &Now) -> Self {
+        match (self.state, self.expires) {
+            (State::Waiting, Some(end)) if end.passed(now) => Progress { state: State::Expired, ..self },
+            _ => self,
+        }
+    }
+
+    /// The right code came back.
+    pub fn verified(self) -> Self {
+        Progress { state: State::Verified, ..self }
+    }
+
+    /// A wrong code came back.
+    pub fn missed(self, terms: &Terms) -> Self {
+        let attempts = self.attempts.saturating_add(1);
+        let exhausted = terms.attempts_max != 0 && attempts >= terms.attempts_max;
+        let state = if exhausted { State::Exhausted } else { self.state };
+        Progress { state, attempts, ..self }
+    }
+
+    /// Ends an open challenge for another reason.
+    ///
+    /// # Errors
+    /// [`ChallengeError::WrongState`] once it has ended.
+    pub fn ended(self, state: State) -> Result<Self, ChallengeError> {
+        if self.state.is_final() {
+            return Err(ChallengeError::WrongState(self.state.name()));
+        }
+        Ok(Progress { state, ..self })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::time::BootId;
+
+    fn at(boot_ms: u64) -> Now {
+        Now { wall_ms: 0, steady_ms: 0, boot: BootId([1; 16]), boot_ms }
+    }
+
+    fn waiting() -> Progress {
+        Progress::start().delivered(1, &Terms::default(), &at(0)).unwrap()
+    }
+
+    /// SMS-16, D-12: the life of a code starts with the modem's acknowledgement.
+    #[test]
+    fn life_begins_with_the_acknowledgement() {
+        assert_eq!(Progress::start().expires, None);
+        assert_eq!(waiting().aged(&at(59_999)).state, State::Waiting);
+        assert_eq!(waiting().aged(&at(60_000)).state, State::Expired);
+    }
+
+    /// SMS-30, SMS-32: three attempts a code, a new code begins at none.
+    #[test]
+    fn attempts_exhaust_and_a_resend_forgets_them() {
+        let terms = Terms::default();
+        let exhausted = waiting().missed(&terms).missed(&terms).missed(&terms);
+        assert_eq!(exhausted.state, State::Exhausted);
+        let again = exhausted.resend(&terms).unwrap();
+        assert_eq!((again.state, again.attempts, again.send_number), (State::Delivering, 0, 2));
+        let unlimited = Terms { attempts_max: 0, ..terms };
+        assert_eq!((0..50).fold(waiting(), |p, _| p.missed(&unlimited)).state, State::Waiting);
+    }
+
+    /// SMS-31: three codes a challenge.
+    #[test]
+    fn the_fourth_code_is_refused() {
+        let terms = Terms::default();
+        let third = Progress { send_number: 3, ..waiting() };
+        assert_eq!(third.resend(&terms), Err(ChallengeError::TooManySends));
+        assert!(third.resend(&Terms { sends_max: 0, ..terms }).is_ok());
+    }
+
+    #[test]
+    fn a_late_acknowledgement_of_an_old_code_changes_nothing() {
+        let second = waiting().resend(&Terms::default()).unwrap();
+        assert!(second.delivered(1, &Terms::default(), &at(5)).is_err());
+        assert!(second.delivered(2, &Terms::default(), &at(5)).is_ok());
+    }
+
+    #[test]
+    fn an_end_is_an_end() {
+        let done = waiting().verified();
+        assert!(done.resend(&Terms::default()).is_err());
+        assert!(done.ended(State::Cancelled).is_err());
+        assert_eq!(done.aged(&at(u64::MAX)).state, State::Verified);
+        for state in State::ALL {
+            assert_eq!(State::from_name(state.name()), Some(state));
+        }
+    }
+}

@@ -1,0 +1,17 @@
+//! The rules: users, tokens, codes, limits, challenges, letters of the law.
+//!
+//! Pure: no clock, no store, no HSM, no network. Time arrives as [`time::Now`], and what is decided
+//! leaves as values. The Cargo.toml of this crate gives it nothing to do I/O with.
+
+pub mod canonical;
+pub mod challenge;
+pub mod event;
+pub mod limit;
+pub mod names;
+pub mod otpauth;
+pub mod outbox;
+pub mod phone;
+pub mod sentcode;
+pub mod time;
+pub mod token;
+pub mod verify;
