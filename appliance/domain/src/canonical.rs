@@ -61,6 +61,9 @@ mod tests {
         let one = Canonical::new("t").bytes(b"ab").bytes(b"c").finish();
         let two = Canonical::new("t").bytes(b"a").bytes(b"bc").finish();
         assert_ne!(one, two);
-        assert_ne!(Canonical::new("t").optional(None).finish(), Canonical::new("t").optional(Some(b"")).finish());
+        assert_ne!(
+            Canonical::new("t").optional(None).finish(),
+            Canonical::new("t").optional(Some(b"")).finish()
+        );
     }
 }

@@ -1,0 +1,37 @@
+//! Reading bodies: bounded, JSON, one spelling.
+
+use axum::body::Bytes;
+use axum::extract::{FromRequest, Request};
+use serde::de::DeserializeOwned;
+
+use super::error::ApiError;
+
+/// Largest body, in bytes.
+pub const BODY_MAX: usize = 16 * 1024;
+
+/// A JSON body. A byte order mark, a duplicate key, an unknown key or another type is `malformed`.
+pub(super) struct Json<T>(pub(super) T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, Self::Rejection> {
+        let bytes = read(request).await?;
+        serde_json::from_slice(&bytes)
+            .map(Json)
+            .map_err(|error| ApiError::malformed(format!("the body is not what it should be: {error}")))
+    }
+}
+
+/// Reads a whole body within [`BODY_MAX`].
+pub(super) async fn read(request: Request) -> Result<Bytes, ApiError> {
+    axum::body::to_bytes(request.into_body(), BODY_MAX).await.map_err(|error| {
+        let limit = std::error::Error::source(&error)
+            .is_some_and(|source| source.is::<http_body_util::LengthLimitError>());
+        if limit {
+            ApiError::too_large(BODY_MAX)
+        } else {
+            ApiError::malformed("the body did not arrive whole")
+        }
+    })
+}

@@ -1,0 +1,116 @@
+//! `/v1/challenges`.
+
+use std::sync::Arc;
+
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use domain::token::Id;
+
+use super::auth::Authenticated;
+use super::body::Json;
+use super::error::ApiError;
+use super::{Api, wire};
+use crate::clock::rfc3339;
+use crate::flows::{challenge, handle, parse_handle};
+
+fn view(view: &challenge::View) -> wire::Challenge {
+    wire::Challenge {
+        id: handle(&view.row.id),
+        state: view.row.progress.state.name().to_owned(),
+        expires_at: view.expires_at_ms.map(rfc3339),
+        phone_masked: view.phone_masked.clone(),
+    }
+}
+
+fn id(text: &str) -> Result<Id, ApiError> {
+    parse_handle(text).ok_or_else(|| ApiError::not_found("challenge"))
+}
+
+/// Order a code for a user.
+#[utoipa::path(post, path = "/v1/challenges", tag = "challenges",
+    operation_id = "create_challenge", request_body = wire::NewChallenge,
+    responses(ApiError,
+        (status = 201, description = "On its way", body = wire::Challenge),
+    ))]
+pub(super) async fn create(
+    State(api): State<Arc<Api>>,
+    Authenticated(caller): Authenticated,
+    Json(new): Json<wire::NewChallenge>,
+) -> Result<(StatusCode, axum::Json<wire::Challenge>), ApiError> {
+    if new.channel != "sms" {
+        return Err(ApiError::malformed("the channel must be sms"));
+    }
+    let made =
+        api.act_as(caller, "challenge", move |app, caller| challenge::create(app, caller, &new.user)).await?;
+    Ok((StatusCode::CREATED, axum::Json(view(&made))))
+}
+
+/// Show a challenge to the application that ordered it.
+#[utoipa::path(get, path = "/v1/challenges/{id}", tag = "challenges",
+    operation_id = "show_challenge", params(("id" = String, Path)),
+    responses(ApiError,
+        (status = 200, description = "The challenge", body = wire::Challenge),
+    ))]
+pub(super) async fn show(
+    State(api): State<Arc<Api>>,
+    Authenticated(caller): Authenticated,
+    Path(text): Path<String>,
+) -> Result<axum::Json<wire::Challenge>, ApiError> {
+    let id = id(&text)?;
+    let found = api.act_as(caller, "challenge", move |app, caller| challenge::show(app, caller, &id)).await?;
+    Ok(axum::Json(view(&found)))
+}
+
+/// Take a challenge back.
+#[utoipa::path(delete, path = "/v1/challenges/{id}", tag = "challenges",
+    operation_id = "cancel_challenge", params(("id" = String, Path)),
+    responses(ApiError,
+        (status = 200, description = "Cancelled", body = wire::Challenge),
+    ))]
+pub(super) async fn cancel(
+    State(api): State<Arc<Api>>,
+    Authenticated(caller): Authenticated,
+    Path(text): Path<String>,
+) -> Result<axum::Json<wire::Challenge>, ApiError> {
+    let id = id(&text)?;
+    let ended =
+        api.act_as(caller, "challenge", move |app, caller| challenge::cancel(app, caller, &id)).await?;
+    Ok(axum::Json(view(&ended)))
+}
+
+/// Send a new code; the former one is dead.
+#[utoipa::path(post, path = "/v1/challenges/{id}/resend", tag = "challenges",
+    operation_id = "resend_challenge", params(("id" = String, Path)),
+    responses(ApiError,
+        (status = 200, description = "On its way", body = wire::Challenge),
+    ))]
+pub(super) async fn resend(
+    State(api): State<Arc<Api>>,
+    Authenticated(caller): Authenticated,
+    Path(text): Path<String>,
+) -> Result<axum::Json<wire::Challenge>, ApiError> {
+    let id = id(&text)?;
+    let again =
+        api.act_as(caller, "challenge", move |app, caller| challenge::resend(app, caller, &id)).await?;
+    Ok(axum::Json(view(&again)))
+}
+
+/// Verify the code of a challenge. Whatever is wrong with it, a rejection is the same bytes.
+#[utoipa::path(post, path = "/v1/challenges/{id}/verify", tag = "challenges",
+    operation_id = "verify_challenge", params(("id" = String, Path)), request_body = wire::ChallengeAnswer,
+    responses(ApiError,
+        (status = 200, description = "The verdict", body = wire::Verdict),
+    ))]
+pub(super) async fn verify(
+    State(api): State<Arc<Api>>,
+    Authenticated(caller): Authenticated,
+    Path(text): Path<String>,
+    Json(answer): Json<wire::ChallengeAnswer>,
+) -> Result<axum::Json<wire::Verdict>, ApiError> {
+    // A handle that is none is answered as one that nobody has: with a rejection.
+    let id = parse_handle(&text).unwrap_or_default();
+    let verdict = api
+        .act_as(caller, "challenge", move |app, caller| challenge::verify(app, caller, &id, &answer.otp))
+        .await?;
+    Ok(axum::Json(super::verify::answer(verdict)))
+}

@@ -1,0 +1,206 @@
+//! One file maps what went wrong to what an application sees (RFC 9457).
+
+use std::collections::BTreeMap;
+
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use hsm::HsmError;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use utoipa::openapi::{self, Ref, RefOr};
+
+use crate::flows::FlowError;
+use crate::store::StoreError;
+
+/// Media type of a problem.
+const PROBLEM_JSON: HeaderValue = HeaderValue::from_static("application/problem+json");
+/// Seconds after which a retry is worth it.
+const RETRY_AFTER: HeaderValue = HeaderValue::from_static("2");
+
+/// A problem as RFC 9457 describes it. `type` and `code` are stable.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+pub struct Problem {
+    /// `urn:countersign:problem:` and the code.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// The HTTP status in words.
+    pub title: String,
+    /// The HTTP status.
+    pub status: u16,
+    /// What programs look at.
+    pub code: String,
+    /// What people look at.
+    pub detail: String,
+}
+
+/// An answer that is a problem.
+#[derive(Debug)]
+pub struct ApiError {
+    status: StatusCode,
+    code: &'static str,
+    detail: String,
+}
+
+impl ApiError {
+    fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
+        ApiError { status, code, detail: detail.into() }
+    }
+
+    /// The request is not what it should be.
+    pub fn malformed(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "malformed", detail)
+    }
+
+    /// No valid key.
+    pub fn unauthorised() -> Self {
+        let detail = "give a valid key in the Authorization header: Bearer KEY";
+        Self::new(StatusCode::UNAUTHORIZED, "unauthorised", detail)
+    }
+
+    /// The caller may not do this.
+    pub fn forbidden(scope: &str) -> Self {
+        Self::new(StatusCode::FORBIDDEN, "forbidden", format!("this needs the scope {scope}"))
+    }
+
+    /// There is no such thing.
+    pub fn not_found(what: &str) -> Self {
+        Self::new(StatusCode::NOT_FOUND, "not-found", format!("there is no such {what}"))
+    }
+
+    /// The path knows other methods.
+    pub fn method_not_allowed() -> Self {
+        Self::new(StatusCode::METHOD_NOT_ALLOWED, "malformed", "this path does not take this method")
+    }
+
+    /// The body is too large.
+    pub fn too_large(max: usize) -> Self {
+        let detail = format!("a body has at most {max} bytes");
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large", detail)
+    }
+
+    /// Too much at once.
+    pub fn rate_limited(detail: &str) -> Self {
+        Self::new(StatusCode::TOO_MANY_REQUESTS, "rate-limited", detail)
+    }
+
+    /// The stable code.
+    pub fn code(&self) -> &'static str {
+        self.code
+    }
+
+    /// The HTTP status.
+    pub fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    /// For people.
+    pub fn detail(&self) -> &str {
+        &self.detail
+    }
+}
+
+impl From<FlowError> for ApiError {
+    fn from(error: FlowError) -> Self {
+        let detail = error.to_string();
+        match error {
+            FlowError::Hsm(error) => error.into(),
+            FlowError::Store(error) => error.into(),
+            FlowError::Busy | FlowError::RateLimited => Self::rate_limited(&detail),
+            FlowError::NotFound(what) => Self::not_found(what),
+            FlowError::Conflict(_) => Self::new(StatusCode::CONFLICT, "conflict", detail),
+            FlowError::Invalid(_) => Self::malformed(detail),
+            FlowError::NoUserOrPhone => Self::new(StatusCode::NOT_FOUND, "no-user-or-phonenumber", detail),
+            FlowError::NoModem => Self::new(StatusCode::SERVICE_UNAVAILABLE, "modem-unavailable", detail),
+            FlowError::Tampered { .. } => {
+                tracing::error!(%detail, "tampering");
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, "store-unavailable", detail)
+            }
+        }
+    }
+}
+
+impl From<HsmError> for ApiError {
+    fn from(error: HsmError) -> Self {
+        let detail = format!("{error}: {}", error.advice());
+        match error {
+            HsmError::Refused { .. } => Self::malformed(detail),
+            HsmError::PinIncorrect | HsmError::PinLatched { .. } => {
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, "hsm-pin-latched", detail)
+            }
+            HsmError::ModuleMissing { .. }
+            | HsmError::ModuleUnusable { .. }
+            | HsmError::TokenMissing { .. }
+            | HsmError::NotInitialised
+            | HsmError::PinFile(_)
+            | HsmError::Unavailable { .. }
+            | HsmError::Deadline
+            | HsmError::Protocol => Self::new(StatusCode::SERVICE_UNAVAILABLE, "hsm-unavailable", detail),
+        }
+    }
+}
+
+impl From<StoreError> for ApiError {
+    fn from(error: StoreError) -> Self {
+        let detail = error.to_string();
+        match error {
+            StoreError::Exists(_) => Self::new(StatusCode::CONFLICT, "conflict", detail),
+            StoreError::Unavailable(_)
+            | StoreError::Row { .. }
+            | StoreError::Sqlite(_)
+            | StoreError::Migration(_)
+            | StoreError::Open { .. } => {
+                tracing::error!(%detail, "store");
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, "store-unavailable", detail)
+            }
+        }
+    }
+}
+
+/// What any operation may answer instead of its own result.
+impl utoipa::IntoResponses for ApiError {
+    fn responses() -> BTreeMap<String, RefOr<openapi::Response>> {
+        let rows = [
+            ("400", "`malformed`: the request is not what it should be"),
+            ("401", "`unauthorised`: no valid key"),
+            ("403", "`forbidden`: the key does not have the scope"),
+            ("404", "`not-found`, or `no-user-or-phonenumber`"),
+            ("409", "`conflict`: it does not fit what is there"),
+            ("413", "`too-large`: the body has more than 16 KiB"),
+            ("429", "`rate-limited`: try again after `Retry-After` seconds"),
+            (
+                "503",
+                "`hsm-unavailable`, `hsm-pin-latched`, `store-unavailable` or `modem-unavailable`: nothing was \
+                     done; try again after `Retry-After` seconds",
+            ),
+        ];
+        let problem = Ref::from_schema_name("Problem");
+        let content = openapi::ContentBuilder::new().schema(Some(problem)).build();
+        rows.into_iter()
+            .map(|(status, description)| {
+                let response = openapi::ResponseBuilder::new()
+                    .description(description)
+                    .content("application/problem+json", content.clone())
+                    .build();
+                (status.to_owned(), RefOr::T(response))
+            })
+            .collect()
+    }
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        let problem = Problem {
+            kind: format!("urn:countersign:problem:{}", self.code),
+            title: self.status.canonical_reason().unwrap_or_default().to_owned(),
+            status: self.status.as_u16(),
+            code: self.code.to_owned(),
+            detail: self.detail,
+        };
+        let mut response = (self.status, axum::Json(problem)).into_response();
+        response.headers_mut().insert(header::CONTENT_TYPE, PROBLEM_JSON);
+        if matches!(self.status, StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS) {
+            response.headers_mut().insert(header::RETRY_AFTER, RETRY_AFTER);
+        }
+        response
+    }
+}

@@ -1,0 +1,176 @@
+//! The API: routes on one screen, and how a blocking act is run for an async request.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::routing::get;
+use metrics_exporter_prometheus::PrometheusHandle;
+use tokio::sync::Semaphore;
+use utoipa::OpenApi;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::appliance::Appliance;
+use crate::flows::{Caller, FlowError};
+
+mod applications;
+mod auth;
+mod body;
+mod challenges;
+mod error;
+mod events;
+mod messages;
+mod privacyidea;
+pub mod serve;
+pub(crate) mod status;
+mod tokens;
+mod users;
+mod verify;
+pub mod wire;
+
+pub use auth::Peer;
+pub use body::BODY_MAX;
+pub use error::{ApiError, Problem};
+
+/// Acts under way at once at the most.
+pub const ACTS_MAX: usize = 128;
+/// Longest wait for a place among them.
+const PLACE_WAIT: Duration = Duration::from_secs(5);
+
+/// What the handlers work with.
+pub struct Api {
+    app: Arc<Appliance>,
+    places: Arc<Semaphore>,
+    prometheus: PrometheusHandle,
+}
+
+impl Api {
+    /// Puts the parts together.
+    pub fn new(app: Arc<Appliance>, prometheus: PrometheusHandle) -> Arc<Self> {
+        Arc::new(Api { app, places: Arc::new(Semaphore::new(ACTS_MAX)), prometheus })
+    }
+
+    /// Runs a blocking act off the async threads.
+    ///
+    /// # Errors
+    /// The act's own; [`FlowError::Busy`] when no place came free in time.
+    async fn act<T: Send + 'static>(
+        self: &Arc<Self>,
+        act: impl FnOnce(&Appliance) -> Result<T, FlowError> + Send + 'static,
+    ) -> Result<T, ApiError> {
+        let places = Arc::clone(&self.places);
+        let place = match tokio::time::timeout(PLACE_WAIT, places.acquire_owned()).await {
+            Ok(Ok(place)) => place,
+            _ => return Err(FlowError::Busy.into()),
+        };
+        let app = Arc::clone(&self.app);
+        let done = tokio::task::spawn_blocking(move || {
+            let result = act(&app);
+            drop(place);
+            result
+        });
+        match done.await {
+            Ok(result) => Ok(result?),
+            Err(_) => Err(hsm::HsmError::Unavailable { reason: "the act ended early".to_owned() }.into()),
+        }
+    }
+}
+
+impl Api {
+    /// Runs a blocking act for a caller who needs a right.
+    ///
+    /// # Errors
+    /// `forbidden` without the right, else as [`Api::act`].
+    async fn act_as<T: Send + 'static>(
+        self: &Arc<Self>,
+        caller: Caller,
+        scope: &'static str,
+        act: impl FnOnce(&Appliance, &Caller) -> Result<T, FlowError> + Send + 'static,
+    ) -> Result<T, ApiError> {
+        self.act(move |app| match caller.need(app, scope) {
+            Ok(()) => act(app, &caller).map(Ok),
+            Err(refusal) => Ok(Err(refusal)),
+        })
+        .await?
+    }
+}
+
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "Countersign",
+        description = "One-time passwords computed inside an HSM: users, tokens, verification, challenges.",
+        license(name = "Apache-2.0 OR MIT", identifier = "Apache-2.0 OR MIT")
+    ),
+    components(schemas(Problem)),
+    security(("key" = [])),
+    modifiers(&KeyScheme)
+)]
+struct Description;
+
+struct KeyScheme;
+
+impl utoipa::Modify for KeyScheme {
+    fn modify(&self, openapi: &mut utoipa::openapi::OpenApi) {
+        use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
+        let components = openapi.components.get_or_insert_with(Default::default);
+        components.add_security_scheme("key", SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer)));
+    }
+}
+
+fn described() -> (Router<Arc<Api>>, utoipa::openapi::OpenApi) {
+    OpenApiRouter::with_openapi(Description::openapi())
+        .routes(routes!(verify::verify))
+        .routes(routes!(challenges::create))
+        .routes(routes!(challenges::show, challenges::cancel))
+        .routes(routes!(challenges::verify))
+        .routes(routes!(challenges::resend))
+        .routes(routes!(users::add, users::list))
+        .routes(routes!(users::show))
+        .routes(routes!(users::set_phone))
+        .routes(routes!(users::unlock))
+        .routes(routes!(users::test_phone))
+        .routes(routes!(tokens::add, tokens::of_user))
+        .routes(routes!(tokens::list))
+        .routes(routes!(tokens::show))
+        .routes(routes!(tokens::change))
+        .routes(routes!(tokens::resync))
+        .routes(routes!(messages::send))
+        .routes(routes!(messages::show))
+        .routes(routes!(events::list))
+        .routes(routes!(applications::add, applications::list))
+        .routes(routes!(applications::revoke))
+        .routes(routes!(status::hsm))
+        .routes(routes!(status::hsm_check))
+        .routes(routes!(status::healthz))
+        .routes(routes!(status::readyz))
+        .routes(routes!(status::metrics))
+        .split_for_parts()
+}
+
+/// The API's description as it is served and as `docs/openapi.json` holds it.
+pub fn openapi_json() -> String {
+    let (_, openapi) = described();
+    let mut text = openapi.to_pretty_json().expect("the description is JSON");
+    text.push('\n');
+    text
+}
+
+/// All routes.
+pub fn router(api: Arc<Api>) -> Router {
+    let (described, _) = described();
+    let description: Arc<str> = openapi_json().into();
+    described
+        .route(
+            "/openapi.json",
+            get(move || {
+                let text = description.to_string();
+                async move { ([(axum::http::header::CONTENT_TYPE, "application/json")], text) }
+            }),
+        )
+        .merge(privacyidea::routes())
+        .fallback(async || ApiError::not_found("path"))
+        .method_not_allowed_fallback(async || ApiError::method_not_allowed())
+        .with_state(api)
+}

@@ -1,0 +1,241 @@
+//! `/v1/tokens` and a user's tokens.
+
+use std::sync::Arc;
+
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Path, Query, State};
+use axum::http::StatusCode;
+use domain::names::{Serial, UserName};
+use domain::otpauth::{OtpAuth, decode_base32};
+use domain::token::{Factor, Policy};
+use oath::{Algorithm, CodeFormat, Digits, Period, Truncation};
+
+use super::auth::Authenticated;
+use super::body::Json;
+use super::error::ApiError;
+use super::users::{Page, user_name};
+use super::{Api, wire};
+use crate::clock::rfc3339;
+use crate::flows::tokens::{self, Change};
+use crate::qr;
+use crate::store::token::TokenRow;
+
+/// Most digits of a soft token's code: apps show no more (D-31).
+const SOFT_DIGITS_MAX: u8 = 8;
+
+fn view(row: &TokenRow, locked: bool) -> wire::Token {
+    wire::Token {
+        serial: row.serial.to_string(),
+        class: row.class.name().to_owned(),
+        kind: row.policy.factor.name().to_owned(),
+        algorithm: row.policy.algorithm.name().to_owned(),
+        digits: row.policy.format.digits.get(),
+        period: match row.policy.factor {
+            Factor::Hotp => None,
+            Factor::Totp { period, .. } => Some(period.get()),
+        },
+        state: row.state.lifecycle.name().to_owned(),
+        locked,
+        failures: row.state.failures,
+        last_used: (row.state.last >= 0).then_some(row.state.last),
+        drift: row.state.drift,
+        loa: row.loa,
+        created_at: rfc3339(row.created_at),
+    }
+}
+
+fn serial(text: &str) -> Result<Serial, ApiError> {
+    Serial::parse(text).map_err(|error| ApiError::malformed(error.to_string()))
+}
+
+/// Turns a request into a token to enrol.
+fn new_token(user: UserName, new: wire::NewToken) -> Result<tokens::NewToken, ApiError> {
+    if let Some(uri) = &new.uri {
+        let others =
+            [new.kind.is_some(), new.secret.is_some(), new.algorithm.is_some(), new.digits.is_some()];
+        if others.contains(&true) || new.period.is_some() || new.counter.is_some() {
+            return Err(ApiError::malformed("a uri says everything: give no other field with it"));
+        }
+        let uri = OtpAuth::parse(uri).map_err(|error| ApiError::malformed(error.to_string()))?;
+        let policy = policy(uri.totp, uri.algorithm, uri.digits, uri.period)?;
+        let (counter, issuer) = (uri.counter, uri.issuer);
+        return Ok(tokens::NewToken { user, policy, counter, secret: Some(uri.secret), issuer });
+    }
+    let totp = match new.kind.as_deref() {
+        Some("totp") => true,
+        Some("hotp") => false,
+        _ => return Err(ApiError::malformed("the type must be totp or hotp")),
+    };
+    if (totp && new.counter.is_some()) || (!totp && new.period.is_some()) {
+        return Err(ApiError::malformed("a counter belongs to hotp, a period to totp"));
+    }
+    let algorithm = match &new.algorithm {
+        None => Algorithm::Sha1,
+        Some(name) => Algorithm::parse(name).map_err(|error| ApiError::malformed(error.to_string()))?,
+    };
+    let policy = policy(totp, algorithm, new.digits.unwrap_or(6), new.period.unwrap_or(30))?;
+    let secret = match &new.secret {
+        None => None,
+        Some(text) => {
+            Some(decode_base32(text).ok_or_else(|| ApiError::malformed("the secret is no Base32"))?)
+        }
+    };
+    Ok(tokens::NewToken { user, policy, counter: new.counter.unwrap_or(0), secret, issuer: None })
+}
+
+fn policy(totp: bool, algorithm: Algorithm, digits: u8, period: u16) -> Result<Policy, ApiError> {
+    let malformed = |error: oath::Error| ApiError::malformed(error.to_string());
+    if digits > SOFT_DIGITS_MAX {
+        return Err(ApiError::malformed("an app's code has 6 to 8 digits"));
+    }
+    let factor = if totp {
+        Factor::Totp { period: Period::new(period).map_err(malformed)?, t0: 0 }
+    } else {
+        Factor::Hotp
+    };
+    let digits = Digits::new(digits).map_err(malformed)?;
+    let format = CodeFormat { digits, checksum: false, truncation: Truncation::Dynamic };
+    Ok(Policy { factor, algorithm, format })
+}
+
+/// Enrol a token for a user. The secret is shown in this answer and never again.
+#[utoipa::path(post, path = "/v1/users/{name}/tokens", tag = "tokens", operation_id = "add_token",
+    params(("name" = String, Path)), request_body = wire::NewToken,
+    responses(ApiError,
+        (status = 201, description = "Enrolled", body = wire::EnrolledToken),
+    ))]
+pub(super) async fn add(
+    State(api): State<Arc<Api>>,
+    Authenticated(caller): Authenticated,
+    Path(name): Path<String>,
+    Json(new): Json<wire::NewToken>,
+) -> Result<(StatusCode, axum::Json<wire::EnrolledToken>), ApiError> {
+    let new = new_token(user_name(&name)?, new)?;
+    let enrolled =
+        api.act_as(caller, "tokens:write", move |app, caller| tokens::add(app, caller, new)).await?;
+    let code =
+        qr::encode(&enrolled.uri).ok_or_else(|| ApiError::malformed("the URI is too long for a QR code"))?;
+    let answer = wire::EnrolledToken {
+        serial: enrolled.token.serial.to_string(),
+        otpauth_uri: enrolled.uri.to_string(),
+        qr_svg: qr::svg(&code),
+        qr_text: qr::text(&code),
+    };
+    Ok((StatusCode::CREATED, axum::Json(answer)))
+}
+
+/// List a user's tokens.
+#[utoipa::path(get, path = "/v1/users/{name}/tokens", tag = "tokens", operation_id = "list_user_tokens",
+    params(("name" = String, Path)),
+    responses(ApiError,
+        (status = 200, description = "All of them", body = wire::List<wire::Token>),
+    ))]
+pub(super) async fn of_user(
+    State(api): State<Arc<Api>>,
+    Authenticated(caller): Authenticated,
+    Path(name): Path<String>,
+) -> Result<axum::Json<wire::List<wire::Token>>, ApiError> {
+    let name = user_name(&name)?;
+    let items = api
+        .act_as(caller, "users:read", move |app, _| {
+            let now = app.clock.now();
+            Ok(tokens::of_user(app, &name)?.iter().map(|row| view(row, row.state.is_locked(&now))).collect())
+        })
+        .await?;
+    Ok(axum::Json(wire::List { items, next: None }))
+}
+
+/// List tokens by serial.
+#[utoipa::path(get, path = "/v1/tokens", tag = "tokens", operation_id = "list_tokens",
+    params(("after" = Option<String>, Query), ("limit" = Option<usize>, Query)),
+    responses(ApiError,
+        (status = 200, description = "A page", body = wire::List<wire::Token>),
+    ))]
+pub(super) async fn list(
+    State(api): State<Arc<Api>>,
+    Authenticated(caller): Authenticated,
+    page: Result<Query<Page>, QueryRejection>,
+) -> Result<axum::Json<wire::List<wire::Token>>, ApiError> {
+    let Query(page) = page.map_err(|error| ApiError::malformed(error.body_text()))?;
+    let limit = page.limit();
+    let items: Vec<wire::Token> = api
+        .act_as(caller, "users:read", move |app, _| {
+            let now = app.clock.now();
+            let rows = tokens::list(app, &page.after, limit)?;
+            Ok(rows.iter().map(|row| view(row, row.state.is_locked(&now))).collect())
+        })
+        .await?;
+    let next = (items.len() == limit).then(|| items.last().map(|token| token.serial.clone())).flatten();
+    Ok(axum::Json(wire::List { items, next }))
+}
+
+/// Show a token.
+#[utoipa::path(get, path = "/v1/tokens/{serial}", tag = "tokens", operation_id = "show_token",
+    params(("serial" = String, Path)),
+    responses(ApiError,
+        (status = 200, description = "The token", body = wire::Token),
+    ))]
+pub(super) async fn show(
+    State(api): State<Arc<Api>>,
+    Authenticated(caller): Authenticated,
+    Path(text): Path<String>,
+) -> Result<axum::Json<wire::Token>, ApiError> {
+    let serial = serial(&text)?;
+    let found = api
+        .act_as(caller, "users:read", move |app, _| {
+            let row = tokens::find(app, &serial)?;
+            Ok(view(&row, row.state.is_locked(&app.clock.now())))
+        })
+        .await?;
+    Ok(axum::Json(found))
+}
+
+/// Suspend, resume, revoke or unlock a token.
+#[utoipa::path(post, path = "/v1/tokens/{serial}/{change}", tag = "tokens", operation_id = "change_token",
+    params(("serial" = String, Path), ("change" = String, Path, description = "suspend, resume, revoke or unlock")),
+    responses(ApiError,
+        (status = 200, description = "Changed", body = wire::Token),
+    ))]
+pub(super) async fn change(
+    State(api): State<Arc<Api>>,
+    Authenticated(caller): Authenticated,
+    Path((text, change)): Path<(String, String)>,
+) -> Result<axum::Json<wire::Token>, ApiError> {
+    let serial = serial(&text)?;
+    let change = match change.as_str() {
+        "suspend" => Change::Suspend,
+        "resume" => Change::Resume,
+        "revoke" => Change::Revoke,
+        "unlock" => Change::Unlock,
+        _ => return Err(ApiError::not_found("change of a token")),
+    };
+    let changed = api
+        .act_as(caller, "tokens:write", move |app, caller| {
+            let row = tokens::change(app, caller, &serial, change)?;
+            Ok(view(&row, row.state.is_locked(&app.clock.now())))
+        })
+        .await?;
+    Ok(axum::Json(changed))
+}
+
+/// Find a token's counter or clock again from two consecutive codes.
+#[utoipa::path(post, path = "/v1/tokens/{serial}/resync", tag = "tokens", operation_id = "resync_token",
+    params(("serial" = String, Path)), request_body = wire::Resync,
+    responses(ApiError,
+        (status = 200, description = "Found", body = wire::Token),
+    ))]
+pub(super) async fn resync(
+    State(api): State<Arc<Api>>,
+    Authenticated(caller): Authenticated,
+    Path(text): Path<String>,
+    Json(codes): Json<wire::Resync>,
+) -> Result<axum::Json<wire::Token>, ApiError> {
+    let serial = serial(&text)?;
+    let found = api
+        .act_as(caller, "tokens:write", move |app, caller| {
+            let row = tokens::resync(app, caller, &serial, [&codes.otp1, &codes.otp2])?;
+            Ok(view(&row, row.state.is_locked(&app.clock.now())))
+        })
+        .await?;
+    Ok(axum::Json(found))
+}

@@ -1,0 +1,153 @@
+//! What the flows work with: the store, the HSM, the clock and the locks between concurrent requests.
+
+use std::collections::hash_map::DefaultHasher;
+use std::hash::{Hash, Hasher};
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use domain::token::Id;
+use hsm::{Enrol, Hsm, HsmError, SecretSource};
+use parking_lot::{Mutex, MutexGuard};
+
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::flows::FlowError;
+use crate::sms::Bell;
+use crate::store::{Store, StoreError, meta};
+
+/// Stripes of the lock that orders requests about one user.
+const STRIPES: usize = 1024;
+/// Longest wait for another request about the same user.
+const LOCK_WAIT: Duration = Duration::from_secs(5);
+/// Length of the decoy's secret, in bytes.
+const DECOY_LEN: usize = 32;
+const DECOY_BINDING: &[u8] = b"countersign decoy";
+
+/// A running appliance.
+pub struct Appliance {
+    /// The checked configuration.
+    pub config: Config,
+    /// The store.
+    pub store: Store,
+    /// The HSM's child process.
+    pub hsm: Hsm,
+    /// The system's clocks.
+    pub clock: Clock,
+    /// Wakes the modems.
+    pub bell: Bell,
+    locks: Vec<Mutex<()>>,
+    decoy: OnceLock<Decoy>,
+    own_key: OnceLock<Vec<u8>>,
+}
+
+/// A wrapped secret that belongs to nobody: what a code is matched against when there is nothing to match.
+#[derive(Clone)]
+pub struct Decoy {
+    /// As the HSM gave it.
+    pub record: Vec<u8>,
+    /// As the HSM gave it.
+    pub record_mac: [u8; 32],
+    /// MAC over the decoy's state.
+    pub state_mac: [u8; 32],
+}
+
+impl Decoy {
+    /// The binding that the record MAC covers; its state has the same bytes.
+    pub const BINDING: &'static [u8] = DECOY_BINDING;
+}
+
+impl Appliance {
+    /// Puts the parts together.
+    pub fn new(config: Config, store: Store, hsm: Hsm, clock: Clock) -> Self {
+        Appliance {
+            config,
+            store,
+            hsm,
+            clock,
+            bell: Bell::default(),
+            locks: (0..STRIPES).map(|_| Mutex::new(())).collect(),
+            decoy: OnceLock::new(),
+            own_key: OnceLock::new(),
+        }
+    }
+
+    /// Orders requests about one user, so that each sees the counters that the one before left.
+    ///
+    /// The conditional writes stay the only truth about what is consumed; this keeps concurrent requests
+    /// from evaluating more codes than the limits allow.
+    ///
+    /// # Errors
+    /// [`FlowError::Busy`] after [`LOCK_WAIT`].
+    pub fn lock_user(&self, id: &Id) -> Result<MutexGuard<'_, ()>, FlowError> {
+        let mut hasher = DefaultHasher::new();
+        id.hash(&mut hasher);
+        let stripe = usize::try_from(hasher.finish() % STRIPES as u64).expect("below STRIPES");
+        self.locks[stripe].try_lock_for(LOCK_WAIT).ok_or(FlowError::Busy)
+    }
+
+    /// The decoy, made once for the life of the store.
+    ///
+    /// # Errors
+    /// When the HSM or the store cannot answer.
+    pub fn decoy(&self) -> Result<Decoy, FlowError> {
+        if let Some(decoy) = self.decoy.get() {
+            return Ok(decoy.clone());
+        }
+        let stored = match self.store.read(|c| meta::get(c, "decoy"))? {
+            Some(stored) => stored,
+            None => {
+                let enrolled = self.hsm.enrol(Enrol {
+                    source: SecretSource::Generate { len: DECOY_LEN },
+                    hash: hsm::Hash::Sha1,
+                    binding: DECOY_BINDING.to_vec(),
+                    state: DECOY_BINDING.to_vec(),
+                    reveal: false,
+                })?;
+                let bytes = [&enrolled.record_mac[..], &enrolled.state_mac, &enrolled.record].concat();
+                self.store.write(move |w| meta::get_or_insert(w, "decoy", &bytes))?
+            }
+        };
+        let fault = || StoreError::Row { table: "meta", column: "value", row: "decoy".to_owned() };
+        let (record_mac, rest) = stored.split_first_chunk().ok_or_else(fault)?;
+        let (state_mac, record) = rest.split_first_chunk().ok_or_else(fault)?;
+        let decoy = Decoy { record: record.to_vec(), record_mac: *record_mac, state_mac: *state_mac };
+        Ok(self.decoy.get_or_init(|| decoy).clone())
+    }
+
+    /// The appliance's own person key: seals what belongs to no user.
+    ///
+    /// # Errors
+    /// When the HSM or the store cannot answer.
+    pub fn own_key(&self) -> Result<Vec<u8>, FlowError> {
+        if let Some(key) = self.own_key.get() {
+            return Ok(key.clone());
+        }
+        let key = match self.store.read(|c| meta::get(c, "own_key"))? {
+            Some(key) => key,
+            None => {
+                let key = self.hsm.new_person_key()?;
+                self.store.write(move |w| meta::get_or_insert(w, "own_key", &key))?
+            }
+        };
+        Ok(self.own_key.get_or_init(|| key).clone())
+    }
+
+    /// A new row id: UUIDv7, its random part from the HSM.
+    ///
+    /// # Errors
+    /// When the HSM cannot answer.
+    pub fn new_id(&self) -> Result<Id, HsmError> {
+        let random = self.random::<10>()?;
+        let millis = u64::try_from(self.clock.now().steady_ms).unwrap_or(0);
+        Ok(uuid::Builder::from_unix_timestamp_millis(millis, &random).into_uuid().into_bytes())
+    }
+
+    /// Random bytes from the HSM.
+    ///
+    /// # Errors
+    /// When the HSM cannot answer.
+    pub fn random<const N: usize>(&self) -> Result<[u8; N], HsmError> {
+        let bytes = self.hsm.random(N)?;
+        bytes.as_slice().try_into().map_err(|_| HsmError::Protocol)
+    }
+}

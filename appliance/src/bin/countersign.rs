@@ -1,0 +1,5 @@
+//! The one binary: daemon, HSM child, command line.
+
+fn main() -> std::process::ExitCode {
+    appliance::cli::main()
+}

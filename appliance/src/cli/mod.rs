@@ -1,0 +1,138 @@
+//! The command line: one clap tree, one `match`.
+//!
+//! Most commands speak the API's wire types over the daemon's socket. Those that work before there is a
+//! daemon say so.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, CommandFactory, Parser, Subcommand};
+
+mod app;
+mod client;
+mod config;
+mod events;
+mod hsm;
+mod modem;
+mod output;
+mod serve;
+mod sms;
+mod token;
+mod user;
+mod verify;
+
+use output::Failure;
+
+/// Done or accepted.
+pub(crate) const EXIT_DONE: u8 = 0;
+/// Refused or rejected.
+pub(crate) const EXIT_REFUSED: u8 = 1;
+/// Usage or configuration.
+pub(crate) const EXIT_USAGE: u8 = 2;
+/// Daemon, HSM, store or modem unavailable.
+pub(crate) const EXIT_UNAVAILABLE: u8 = 3;
+/// A fault of our own.
+pub(crate) const EXIT_FAULT: u8 = 4;
+
+/// One-time passwords computed inside your HSM.
+#[derive(Parser)]
+#[command(name = "countersign", version, propagate_version = true, max_term_width = 100)]
+struct Cli {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// What every command takes.
+#[derive(Args, Clone)]
+pub(crate) struct Global {
+    /// Configuration file.
+    #[arg(long, global = true, value_name = "FILE", env = "COUNTERSIGN_CONFIG",
+        default_value = crate::config::DEFAULT_PATH)]
+    pub(crate) config: PathBuf,
+    /// The daemon's socket.
+    #[arg(long, global = true, value_name = "PATH", env = "COUNTERSIGN_SOCKET",
+        default_value = crate::config::DEFAULT_SOCKET)]
+    pub(crate) socket: PathBuf,
+    /// File with an application's key, to speak as that application.
+    #[arg(long, global = true, value_name = "FILE", env = "COUNTERSIGN_KEY_FILE")]
+    pub(crate) key_file: Option<PathBuf>,
+    /// One JSON document on stdout; diagnostics on stderr.
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    /// Nothing but errors.
+    #[arg(long, short, global = true)]
+    pub(crate) quiet: bool,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run the daemon.
+    Serve,
+    /// Check configuration files.
+    #[command(subcommand)]
+    Config(config::ConfigCommand),
+    /// Initialise and inspect the HSM.
+    #[command(subcommand)]
+    Hsm(hsm::HsmCommand),
+    /// Add, show and unlock users; bind phone numbers.
+    #[command(subcommand)]
+    User(user::UserCommand),
+    /// Enrol and manage tokens.
+    #[command(subcommand)]
+    Token(token::TokenCommand),
+    /// Verify a code.
+    Verify(verify::VerifyArgs),
+    /// Send and follow text messages through the daemon.
+    #[command(subcommand)]
+    Sms(sms::SmsCommand),
+    /// Talk to GSM modems, encode and decode SMS, emulate a modem.
+    #[command(subcommand)]
+    Modem(modem::ModemCommand),
+    /// Add, list and revoke client applications.
+    #[command(subcommand)]
+    App(app::AppCommand),
+    /// List events.
+    Events(events::EventsArgs),
+    /// Print the API's OpenAPI 3.1 description.
+    Openapi,
+    /// Print a shell's completions.
+    Completions {
+        /// Which shell.
+        shell: clap_complete::Shell,
+    },
+    /// The process that holds the HSM; the daemon starts it.
+    #[command(name = crate::daemon::HSM_CHILD, hide = true)]
+    HsmChild,
+}
+
+/// Parses the command line and runs it.
+///
+/// Exit codes: 0 done or accepted, 1 refused or rejected, 2 usage or configuration,
+/// 3 unavailable, 4 internal fault.
+pub fn main() -> ExitCode {
+    let Cli { global, command } = Cli::parse();
+    let done = match command {
+        Command::HsmChild => return ::hsm::child::run(domain::sentcode::render),
+        Command::Modem(command) => return modem::run(command, global.json),
+        Command::Serve => serve::run(&global),
+        Command::Config(command) => config::run(&global, command),
+        Command::Hsm(command) => hsm::run(&global, command),
+        Command::User(command) => user::run(&global, command),
+        Command::Token(command) => token::run(&global, command),
+        Command::Verify(args) => verify::run(&global, args),
+        Command::Sms(command) => sms::run(&global, command),
+        Command::App(command) => app::run(&global, command),
+        Command::Events(args) => events::run(&global, &args),
+        Command::Openapi => {
+            print!("{}", crate::api::openapi_json());
+            Ok(ExitCode::from(EXIT_DONE))
+        }
+        Command::Completions { shell } => {
+            clap_complete::generate(shell, &mut Cli::command(), "countersign", &mut std::io::stdout());
+            Ok(ExitCode::from(EXIT_DONE))
+        }
+    };
+    done.unwrap_or_else(|failure: Failure| failure.report(&global))
+}

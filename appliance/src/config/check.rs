@@ -1,0 +1,301 @@
+//! What a well-formed file may still get wrong.
+
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use domain::challenge::Terms;
+use domain::limit::Limits;
+use domain::names::ApplicationName;
+use domain::sentcode::{SENT_DIGITS_MAX, SENT_DIGITS_MIN};
+use domain::time::SHORT_TERM_MAX_MS;
+use domain::verify::Window;
+use toml::Spanned;
+
+use super::file::{self, File, line_of};
+use super::{Address, Config, Finding, HsmSection, Listener, ModemSection};
+
+const ISSUER: &str = "Countersign";
+const ISSUER_MAX: usize = 64;
+const HSM_DEADLINE_MS: u64 = 2_000;
+const HSM_DEADLINE_RANGE_MS: std::ops::RangeInclusive<u64> = 100..=30_000;
+const OTP_TTL_RANGE_MS: std::ops::RangeInclusive<u64> = 30_000..=600_000;
+const PAIR_LOCK_RANGE_MS: std::ops::RangeInclusive<u64> = 60_000..=30 * 24 * 3_600_000;
+const SESSION_LIMIT_MAX: u32 = 100;
+/// NIST SP 800-63B: no more than 100 consecutive failures.
+const USER_FAILURES_MAX: u32 = 100;
+
+/// Collects findings while the values are taken over.
+struct Checker<'t> {
+    text: &'t str,
+    findings: Vec<Finding>,
+}
+
+impl Checker<'_> {
+    fn find<T>(&mut self, at: &Spanned<T>, key: &str, text: impl Into<String>) {
+        let line = line_of(self.text, at.span().start);
+        self.findings.push(Finding { line, key: key.to_owned(), text: text.into() });
+    }
+
+    fn number<T: PartialOrd + Copy + std::fmt::Display>(
+        &mut self,
+        value: Option<Spanned<T>>,
+        key: &str,
+        range: std::ops::RangeInclusive<T>,
+        default: T,
+    ) -> T {
+        let Some(value) = value else { return default };
+        if !range.contains(value.get_ref()) {
+            let text = format!("{} is outside {} to {}", value.get_ref(), range.start(), range.end());
+            self.find(&value, key, text);
+        }
+        *value.get_ref()
+    }
+
+    fn milliseconds(
+        &mut self,
+        value: Option<Spanned<String>>,
+        key: &str,
+        range: std::ops::RangeInclusive<u64>,
+        default: u64,
+    ) -> u64 {
+        let Some(value) = value else { return default };
+        let ms = value.get_ref().parse::<jiff::SignedDuration>().ok().map(|d| d.as_millis());
+        match ms.and_then(|ms| u64::try_from(ms).ok()) {
+            Some(ms) if range.contains(&ms) => ms,
+            Some(_) => {
+                let text = format!("must be {} s to {} s", range.start() / 1000, range.end() / 1000);
+                self.find(&value, key, text);
+                default
+            }
+            None => {
+                self.find(&value, key, "is no duration; write it as 60s, 15m or 24h");
+                default
+            }
+        }
+    }
+
+    fn absolute(&mut self, path: &Spanned<PathBuf>, key: &str) {
+        if !path.get_ref().is_absolute() {
+            self.find(path, key, "must be an absolute path");
+        }
+    }
+}
+
+pub(super) fn check(text: &str, file: File) -> Result<Config, Vec<Finding>> {
+    let mut c = Checker { text, findings: Vec::new() };
+    c.absolute(&file.state_dir, "state_dir");
+    if let Some(url) = &file.public_url
+        && !(url.get_ref().starts_with("https://") || url.get_ref().starts_with("http://"))
+    {
+        c.find(url, "public_url", "must begin with https:// or http://");
+    }
+    let issuer = issuer(&mut c, file.issuer);
+    let hsm = hsm(&mut c, file.hsm);
+    let listeners = file.listen.into_iter().filter_map(|listen| listener(&mut c, listen)).collect();
+    let modems = modems(&mut c, file.modem);
+    let limits = limits(&mut c, file.limits);
+    let window = window(&mut c, file.oath);
+    let (terms, sms_message) = sms(&mut c, file.sms);
+    match (c.findings.is_empty(), hsm) {
+        (true, Some(hsm)) => Ok(Config {
+            state_dir: file.state_dir.into_inner(),
+            issuer,
+            hsm,
+            listeners,
+            modems,
+            limits,
+            window,
+            terms,
+            sms_message,
+            privacyidea_verbose: file.compat.privacyidea.verbose,
+        }),
+        _ => Err(c.findings),
+    }
+}
+
+/// `:` would split the label of a URI in the wrong place (C.1.1).
+fn issuer(c: &mut Checker<'_>, issuer: Option<Spanned<String>>) -> String {
+    let Some(issuer) = issuer else { return ISSUER.to_owned() };
+    let text = issuer.get_ref();
+    if text.is_empty() || text.chars().count() > ISSUER_MAX || text.contains(':') {
+        c.find(&issuer, "issuer", format!("must be 1 to {ISSUER_MAX} characters without ':'"));
+    }
+    issuer.into_inner()
+}
+
+fn hsm(c: &mut Checker<'_>, section: file::Hsm) -> Option<HsmSection> {
+    c.absolute(&section.module, "hsm.module");
+    for path in &section.paths_rw {
+        c.absolute(path, "hsm.paths_rw");
+    }
+    if let Some(sandbox) = &section.sandbox
+        && !["local", "unix", "network"].contains(&sandbox.get_ref().as_str())
+    {
+        c.find(sandbox, "hsm.sandbox", "must be local, unix or network");
+    }
+    let deadline_ms =
+        c.milliseconds(section.deadline, "hsm.deadline", HSM_DEADLINE_RANGE_MS, HSM_DEADLINE_MS);
+    let pin = match (section.pin_file, section.pin_credential) {
+        (Some(file), None) => {
+            c.absolute(&file, "hsm.pin_file");
+            hsm::PinSource::File(file.into_inner())
+        }
+        (None, Some(name)) => hsm::PinSource::Credential(name.into_inner()),
+        (Some(_), Some(name)) => {
+            c.find(&name, "hsm.pin_credential", "give either pin_file or pin_credential, not both");
+            return None;
+        }
+        (None, None) => {
+            c.find(&section.module, "hsm.pin_file", "is missing; give pin_file or pin_credential");
+            return None;
+        }
+    };
+    Some(HsmSection {
+        module: section.module.into_inner(),
+        token_label: section.token_label.into_inner(),
+        pin,
+        env: section.env,
+        deadline_ms,
+    })
+}
+
+fn listener(c: &mut Checker<'_>, listen: file::Listen) -> Option<Listener> {
+    for path in [&listen.cert, &listen.key, &listen.client_ca].into_iter().flatten() {
+        c.find(path, "listen", "cert, key and client_ca belong to kind = \"tls\"");
+    }
+    let application = match &listen.application {
+        None => None,
+        Some(name) => match ApplicationName::parse(name.get_ref()) {
+            Ok(parsed) => Some(parsed),
+            Err(error) => {
+                c.find(name, "listen.application", error.to_string());
+                None
+            }
+        },
+    };
+    let address = match listen.kind.get_ref().as_str() {
+        "unix" => {
+            let path = PathBuf::from(listen.address.get_ref());
+            if !path.is_absolute() {
+                c.find(&listen.address, "listen.address", "must be an absolute path");
+            }
+            Address::Unix(path)
+        }
+        "http" => match listen.address.get_ref().parse::<SocketAddr>() {
+            Ok(address) if address.ip().is_loopback() => Address::Http(address),
+            Ok(_) => {
+                c.find(
+                    &listen.address,
+                    "listen.address",
+                    "http is served on loopback only, such as 127.0.0.1:8080",
+                );
+                return None;
+            }
+            Err(_) => {
+                c.find(
+                    &listen.address,
+                    "listen.address",
+                    "must be an address and a port, such as 127.0.0.1:8080",
+                );
+                return None;
+            }
+        },
+        "tls" => {
+            c.find(&listen.kind, "listen.kind", "tls is not served by this version; use unix or http");
+            return None;
+        }
+        _ => {
+            c.find(&listen.kind, "listen.kind", "must be unix or http");
+            return None;
+        }
+    };
+    Some(Listener { address, application })
+}
+
+fn modems(c: &mut Checker<'_>, sections: Vec<file::Modem>) -> Vec<ModemSection> {
+    let mut seen = BTreeSet::new();
+    let mut modems = Vec::new();
+    for section in sections {
+        if !seen.insert(section.id.get_ref().clone()) {
+            c.find(&section.id, "modem.id", "is used twice");
+        }
+        if let Some(smsc) = &section.smsc
+            && modem::pdu::Number::parse(smsc.get_ref()).is_err()
+        {
+            c.find(smsc, "modem.smsc", "must be a number such as +41794999000");
+        }
+        modems.push(ModemSection {
+            id: section.id.into_inner(),
+            port: section.port,
+            sim_pin_file: section.sim_pin_file,
+            smsc: section.smsc.map(Spanned::into_inner),
+        });
+    }
+    modems
+}
+
+fn limits(c: &mut Checker<'_>, table: file::LimitsTable) -> Limits {
+    let d = Limits::default();
+    let pair_lock = u64::try_from(d.pair_lock_ms).unwrap_or_default();
+    Limits {
+        token_failures: c.number(table.token_failures, "limits.token_failures", 1..=20, d.token_failures),
+        token_lock_ms: c.milliseconds(
+            table.token_lock,
+            "limits.token_lock",
+            1_000..=SHORT_TERM_MAX_MS,
+            d.token_lock_ms,
+        ),
+        delay_from: c.number(table.delay_from, "limits.delay_from", 1..=20, d.delay_from),
+        pair_failures: c.number(table.pair_failures, "limits.pair_failures", 1..=50, d.pair_failures),
+        pair_lock_ms: i64::try_from(c.milliseconds(
+            table.pair_lock,
+            "limits.pair_lock",
+            PAIR_LOCK_RANGE_MS,
+            pair_lock,
+        ))
+        .unwrap_or(d.pair_lock_ms),
+        user_failures: c.number(
+            table.user_failures,
+            "limits.user_failures",
+            1..=USER_FAILURES_MAX,
+            d.user_failures,
+        ),
+    }
+}
+
+fn window(c: &mut Checker<'_>, table: file::Oath) -> Window {
+    let d = Window::default();
+    Window {
+        look_ahead: c.number(table.hotp_window, "oath.hotp_window", 1..=100, d.look_ahead),
+        steps: c.number(table.totp_window, "oath.totp_window", 0..=10, d.steps),
+        drift_max: c.number(table.drift_max, "oath.drift_max", 0..=20, d.drift_max),
+        auto_adjust: table.auto_adjust.unwrap_or(d.auto_adjust),
+    }
+}
+
+fn sms(c: &mut Checker<'_>, table: file::Sms) -> (Terms, String) {
+    let d = Terms::default();
+    let terms = Terms {
+        digits: c.number(table.otp_length, "sms.otp_length", SENT_DIGITS_MIN..=SENT_DIGITS_MAX, d.digits),
+        ttl_ms: c.milliseconds(table.otp_ttl, "sms.otp_ttl", OTP_TTL_RANGE_MS, d.ttl_ms),
+        attempts_max: c.number(
+            table.max_allowed_attempts,
+            "sms.max_allowed_attempts",
+            0..=SESSION_LIMIT_MAX,
+            d.attempts_max,
+        ),
+        sends_max: c.number(
+            table.max_challenges_sent,
+            "sms.max_challenges_sent",
+            0..=SESSION_LIMIT_MAX,
+            d.sends_max,
+        ),
+        ..d
+    };
+    let Some(message) = table.message else { return (terms, "%s".to_owned()) };
+    if message.get_ref().matches("%s").count() != 1 {
+        c.find(&message, "sms.message", "must hold %s exactly once, where the code goes (CFG-MSG-1)");
+    }
+    (terms, message.into_inner())
+}

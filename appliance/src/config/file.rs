@@ -1,0 +1,129 @@
+//! The file as it is written: every key, each with its place for a finding.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use serde::Deserialize;
+use toml::Spanned;
+
+use super::Finding;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct File {
+    pub(super) state_dir: Spanned<PathBuf>,
+    pub(super) public_url: Option<Spanned<String>>,
+    pub(super) issuer: Option<Spanned<String>>,
+    pub(super) hsm: Hsm,
+    #[serde(default)]
+    pub(super) listen: Vec<Listen>,
+    #[serde(default)]
+    pub(super) modem: Vec<Modem>,
+    #[serde(default)]
+    pub(super) limits: LimitsTable,
+    #[serde(default)]
+    pub(super) oath: Oath,
+    #[serde(default)]
+    pub(super) sms: Sms,
+    #[serde(default)]
+    pub(super) compat: Compat,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Hsm {
+    pub(super) module: Spanned<PathBuf>,
+    pub(super) token_label: Spanned<String>,
+    pub(super) pin_file: Option<Spanned<PathBuf>>,
+    pub(super) pin_credential: Option<Spanned<String>>,
+    pub(super) sandbox: Option<Spanned<String>>,
+    #[serde(default)]
+    pub(super) paths_rw: Vec<Spanned<PathBuf>>,
+    #[serde(default)]
+    pub(super) env: BTreeMap<String, String>,
+    pub(super) deadline: Option<Spanned<String>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Listen {
+    pub(super) kind: Spanned<String>,
+    pub(super) address: Spanned<String>,
+    pub(super) application: Option<Spanned<String>>,
+    pub(super) cert: Option<Spanned<PathBuf>>,
+    pub(super) key: Option<Spanned<PathBuf>>,
+    pub(super) client_ca: Option<Spanned<PathBuf>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Modem {
+    pub(super) id: Spanned<String>,
+    pub(super) port: PathBuf,
+    pub(super) sim_pin_file: Option<PathBuf>,
+    pub(super) smsc: Option<Spanned<String>>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct LimitsTable {
+    pub(super) token_failures: Option<Spanned<u32>>,
+    pub(super) token_lock: Option<Spanned<String>>,
+    pub(super) delay_from: Option<Spanned<u32>>,
+    pub(super) pair_failures: Option<Spanned<u32>>,
+    pub(super) pair_lock: Option<Spanned<String>>,
+    pub(super) user_failures: Option<Spanned<u32>>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Oath {
+    pub(super) hotp_window: Option<Spanned<u16>>,
+    pub(super) totp_window: Option<Spanned<u16>>,
+    pub(super) drift_max: Option<Spanned<i32>>,
+    pub(super) auto_adjust: Option<bool>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Sms {
+    pub(super) message: Option<Spanned<String>>,
+    #[serde(alias = "opt_length", alias = "opt-length")]
+    pub(super) otp_length: Option<Spanned<u8>>,
+    pub(super) otp_ttl: Option<Spanned<String>>,
+    pub(super) max_allowed_attempts: Option<Spanned<u32>>,
+    pub(super) max_challenges_sent: Option<Spanned<u32>>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Compat {
+    #[serde(default)]
+    pub(super) privacyidea: PrivacyIdea,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct PrivacyIdea {
+    #[serde(default)]
+    pub(super) verbose: bool,
+}
+
+/// Line of a byte offset, from 1.
+pub(super) fn line_of(text: &str, offset: usize) -> usize {
+    let end = offset.min(text.len());
+    text.as_bytes()[..end].iter().filter(|&&byte| byte == b'\n').count() + 1
+}
+
+/// Reads the file's shape. Unknown keys and wrong types end here.
+pub(super) fn parse(text: &str) -> Result<File, Finding> {
+    toml::from_str(text).map_err(|error: toml::de::Error| {
+        let span = error.span().unwrap_or(0..0);
+        let message = error.message().trim().replace('\n', " ");
+        let key = message
+            .split('`')
+            .nth(1)
+            .map_or_else(|| text.get(span.clone()).unwrap_or("").trim().to_owned(), str::to_owned);
+        Finding { line: line_of(text, span.start), key, text: message }
+    })
+}

@@ -1,0 +1,156 @@
+//! The configuration file: read once, checked once, then only types.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use domain::challenge::Terms;
+use domain::limit::Limits;
+use domain::names::ApplicationName;
+use domain::verify::Window;
+
+mod check;
+mod file;
+
+/// Where the configuration stands unless told otherwise.
+pub const DEFAULT_PATH: &str = "/etc/countersign/countersign.toml";
+/// Where the API listens unless told otherwise.
+pub const DEFAULT_SOCKET: &str = "/run/countersign/api.sock";
+/// Largest configuration file, in bytes.
+const FILE_MAX: u64 = 1024 * 1024;
+
+/// A checked configuration.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Database, latch, lock.
+    pub state_dir: PathBuf,
+    /// Issuer in URIs.
+    pub issuer: String,
+    /// How to reach the HSM.
+    pub hsm: HsmSection,
+    /// Where to listen.
+    pub listeners: Vec<Listener>,
+    /// Modems.
+    pub modems: Vec<ModemSection>,
+    /// Limits on wrong codes.
+    pub limits: Limits,
+    /// Windows of OATH codes.
+    pub window: Window,
+    /// Terms of sent codes.
+    pub terms: Terms,
+    /// Text of an SMS; `%s` stands for the code.
+    pub sms_message: String,
+    /// Whether privacyIDEA's own texts are given for refusals.
+    pub privacyidea_verbose: bool,
+}
+
+/// How to reach the HSM.
+#[derive(Clone, Debug)]
+pub struct HsmSection {
+    /// The vendor's library.
+    pub module: PathBuf,
+    /// Label of the token.
+    pub token_label: String,
+    /// Where the PIN comes from.
+    pub pin: hsm::PinSource,
+    /// Environment of the child process, nothing else.
+    pub env: BTreeMap<String, String>,
+    /// Longest wait for an answer, in milliseconds.
+    pub deadline_ms: u64,
+}
+
+/// Where to listen.
+#[derive(Clone, Debug)]
+pub struct Listener {
+    /// Kind and address.
+    pub address: Address,
+    /// The application that speaks there without a key.
+    pub application: Option<ApplicationName>,
+}
+
+/// A kind of listener with its address.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Address {
+    /// A Unix socket.
+    Unix(PathBuf),
+    /// HTTP on a loopback address.
+    Http(SocketAddr),
+}
+
+/// A modem on a serial port.
+#[derive(Clone, Debug)]
+pub struct ModemSection {
+    /// Its name in metrics and events.
+    pub id: String,
+    /// The port.
+    pub port: PathBuf,
+    /// File with the SIM's PIN.
+    pub sim_pin_file: Option<PathBuf>,
+    /// SMS centre, where the SIM's own is not to be used.
+    pub smsc: Option<String>,
+}
+
+/// One thing that is wrong in a file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// Line, from 1.
+    pub line: usize,
+    /// Dotted key.
+    pub key: String,
+    /// What is wrong and what to do.
+    pub text: String,
+}
+
+/// Why a configuration cannot be used.
+#[derive(Debug)]
+pub enum ConfigError {
+    /// The file cannot be read.
+    Read(PathBuf, std::io::Error),
+    /// It holds mistakes.
+    Findings(PathBuf, Vec<Finding>),
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ConfigError::Read(path, error) => write!(f, "{}: cannot be read: {error}", path.display()),
+            ConfigError::Findings(path, findings) => {
+                for (n, finding) in findings.iter().enumerate() {
+                    let end = if n + 1 < findings.len() { "\n" } else { "" };
+                    let Finding { line, key, text } = finding;
+                    write!(f, "{}:{line}: {key}: {text}{end}", path.display())?;
+                }
+                Ok(())
+            }
+        }
+    }
+}
+
+impl std::error::Error for ConfigError {}
+
+/// Reads and checks a file.
+///
+/// # Errors
+/// [`ConfigError`] with everything that is wrong, not only the first thing.
+pub fn load(path: &Path) -> Result<Config, ConfigError> {
+    let read = |error| ConfigError::Read(path.to_owned(), error);
+    let size = std::fs::metadata(path).map_err(read)?.len();
+    if size > FILE_MAX {
+        return Err(read(std::io::Error::other(format!("it is larger than {FILE_MAX} bytes"))));
+    }
+    let text = std::fs::read_to_string(path).map_err(read)?;
+    parse(&text).map_err(|findings| ConfigError::Findings(path.to_owned(), findings))
+}
+
+/// Checks a configuration text.
+///
+/// # Errors
+/// Everything that is wrong.
+pub fn parse(text: &str) -> Result<Config, Vec<Finding>> {
+    let file = file::parse(text).map_err(|finding| vec![finding])?;
+    check::check(text, file)
+}
+
+#[cfg(test)]
+mod tests;

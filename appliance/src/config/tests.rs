@@ -1,0 +1,70 @@
+use super::*;
+
+const GOOD: &str = r#"
+state_dir = "/var/lib/countersign"
+
+[hsm]
+module = "/usr/lib/softhsm/libsofthsm2.so"
+token_label = "countersign"
+pin_file = "/etc/countersign/hsm-pin"
+
+[[listen]]
+kind = "unix"
+address = "/run/countersign/api.sock"
+"#;
+
+fn findings(text: &str) -> Vec<Finding> {
+    parse(text).err().unwrap_or_default()
+}
+
+#[test]
+fn the_shortest_configuration_has_all_defaults() {
+    let config = parse(GOOD).unwrap();
+    assert_eq!(config.limits, Limits::default());
+    assert_eq!(config.terms, Terms::default());
+    assert_eq!(config.sms_message, "%s");
+    assert_eq!(config.listeners[0].address, Address::Unix("/run/countersign/api.sock".into()));
+}
+
+#[test]
+fn an_unknown_key_is_named_with_its_line() {
+    let text = GOOD.replace("token_label", "tokenlabel");
+    let found = &findings(&text)[0];
+    assert_eq!((found.line, found.key.as_str()), (6, "tokenlabel"));
+}
+
+#[test]
+fn every_mistake_is_found_not_only_the_first() {
+    let text =
+        format!("{GOOD}\n[sms]\notp_length = 3\nmessage = \"no place\"\n[limits]\nuser_failures = 101\n");
+    let keys: Vec<_> = findings(&text).into_iter().map(|f| (f.line, f.key)).collect();
+    assert_eq!(
+        keys,
+        [
+            (18, "limits.user_failures".to_owned()),
+            (15, "sms.otp_length".to_owned()),
+            (16, "sms.message".to_owned())
+        ]
+    );
+}
+
+/// SMS-29, D-10: the document's spelling is accepted.
+#[test]
+fn the_documents_spelling_is_an_alias() {
+    let config = parse(&format!("{GOOD}\n[sms]\nopt-length = 8\n")).unwrap();
+    assert_eq!(config.terms.digits, 8);
+}
+
+#[test]
+fn http_is_served_on_loopback_only() {
+    let text = format!("{GOOD}\n[[listen]]\nkind = \"http\"\naddress = \"0.0.0.0:80\"\n");
+    assert_eq!(findings(&text)[0].key, "listen.address");
+}
+
+#[test]
+fn a_pin_comes_from_exactly_one_place() {
+    let both = GOOD.replace("pin_file", "pin_credential = \"hsm-pin\"\npin_file");
+    assert_eq!(findings(&both)[0].key, "hsm.pin_credential");
+    let none = GOOD.replace("pin_file = \"/etc/countersign/hsm-pin\"\n", "");
+    assert_eq!(findings(&none)[0].key, "hsm.pin_file");
+}

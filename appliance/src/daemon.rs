@@ -1,0 +1,131 @@
+//! `countersign serve`: opens everything in order, serves, and ends in order.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use hsm::{Hsm, HsmSettings, Launcher, Status};
+use metrics_exporter_prometheus::{Matcher, PrometheusBuilder};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+
+use crate::api::serve::Bound;
+use crate::api::{self, Api};
+use crate::appliance::Appliance;
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::sms::{self, Switch};
+use crate::store::{Store, event};
+
+/// Name of the PIN latch in the state directory.
+pub const HSM_LATCH: &str = "hsm.latch";
+/// First argument with which the binary starts itself as the HSM child.
+pub const HSM_CHILD: &str = "hsm-child";
+/// Threads that run acts: as many as acts may be under way, and a few for the rest.
+const BLOCKING_THREADS: usize = api::ACTS_MAX + 16;
+/// Longest wait for the threads of the modems at the end.
+const MODEM_DRAIN: Duration = Duration::from_secs(10);
+/// Upper bounds of the request histogram, in seconds.
+const SECONDS_BUCKETS: [f64; 9] = [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5, 2.0];
+
+/// How to start the HSM child: this very binary.
+///
+/// # Errors
+/// When the binary's own path cannot be found.
+pub fn launcher() -> std::io::Result<Launcher> {
+    let program = std::env::current_exe()?;
+    Ok(Launcher { program, args: vec![OsString::from(HSM_CHILD)] })
+}
+
+/// What the HSM child is told.
+pub fn hsm_settings(config: &Config) -> HsmSettings {
+    HsmSettings {
+        module: config.hsm.module.clone(),
+        token_label: config.hsm.token_label.clone(),
+        pin: config.hsm.pin.clone(),
+        env: config.hsm.env.clone().into_iter().collect(),
+        latch: config.state_dir.join(HSM_LATCH),
+        deadline: Duration::from_millis(config.hsm.deadline_ms),
+    }
+}
+
+/// Opens store, HSM and clock.
+///
+/// # Errors
+/// When the state directory cannot be used. A closed HSM is no error: the daemon answers `unavailable` until
+/// it opens.
+pub fn open(config: Config) -> anyhow::Result<Appliance> {
+    let state: PathBuf = config.state_dir.clone();
+    let store = Store::open(&state).with_context(|| format!("state directory {}", state.display()))?;
+    let (_, last_at) = store.read(event::last)?;
+    let clock = Clock::new(last_at)?;
+    let hsm = Hsm::start(launcher()?, hsm_settings(&config));
+    if let Status::Down { error } = hsm.status() {
+        tracing::error!(%error, advice = error.advice(), "the HSM is not open");
+    }
+    Ok(Appliance::new(config, store, hsm, clock))
+}
+
+/// Runs until SIGTERM or SIGINT.
+///
+/// # Errors
+/// When something needed cannot be opened or bound.
+pub fn serve(config: Config) -> anyhow::Result<()> {
+    let recorder = PrometheusBuilder::new()
+        .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), &SECONDS_BUCKETS)?
+        .install_recorder()?;
+    metrics::gauge!("countersign_build_info", "version" => env!("CARGO_PKG_VERSION")).set(1.0);
+    let app = Arc::new(open(config)?);
+    let switch = Arc::new(Switch::default());
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .max_blocking_threads(BLOCKING_THREADS)
+        .build()?;
+    let threads = sms::start(&app, &switch)?;
+    let served = runtime.block_on(listen(Arc::clone(&app), recorder));
+    switch.stop(&app.bell);
+    runtime.shutdown_timeout(MODEM_DRAIN);
+    for thread in threads {
+        if thread.join().is_err() {
+            tracing::error!("a thread had ended early");
+        }
+    }
+    served
+}
+
+async fn listen(
+    app: Arc<Appliance>,
+    recorder: metrics_exporter_prometheus::PrometheusHandle,
+) -> anyhow::Result<()> {
+    let (stopper, stop) = watch::channel(false);
+    let router = api::router(Api::new(Arc::clone(&app), recorder));
+    let mut listeners = Vec::new();
+    for listener in &app.config.listeners {
+        let bound =
+            Bound::bind(listener).await.with_context(|| format!("listen on {:?}", listener.address))?;
+        tracing::info!(address = %bound.describe(), "listening");
+        listeners.push(tokio::spawn(bound.serve(router.clone(), stop.clone())));
+    }
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    notify(&[sd_notify::NotifyState::Ready]);
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    tracing::info!("stopping");
+    notify(&[sd_notify::NotifyState::Stopping]);
+    stopper.send_replace(true);
+    for listener in listeners {
+        listener.await?;
+    }
+    Ok(())
+}
+
+fn notify(states: &[sd_notify::NotifyState<'_>]) {
+    if let Err(error) = sd_notify::notify(states) {
+        tracing::warn!(%error, "the service manager cannot be told");
+    }
+}

@@ -1,0 +1,232 @@
+//! Delivery: from the outbox to a modem, and what follows for the challenge whose code it was.
+//!
+//! `sending` is durable before a modem sees a byte; what was `sending` when the appliance stopped becomes
+//! `unknown` and is never sent again.
+
+use domain::challenge::{ChallengeError, Progress};
+use domain::event::{Actor, Event};
+use domain::outbox::State;
+use domain::phone::Msisdn;
+use domain::sentcode;
+use zeroize::Zeroizing;
+
+use super::challenge::next_mac;
+use super::{FlowError, handle, messages, users};
+use crate::appliance::Appliance;
+use crate::store::challenge::ChallengeRow;
+use crate::store::outbox::{Dispatch, MessageRow};
+use crate::store::{StoreError, Writing, challenge, event, outbox, user};
+
+/// Messages settled in one sweep at the most.
+const SWEEP_MAX: usize = 256;
+
+/// What a modem is to send: made at the last moment, never stored.
+pub struct Text {
+    /// To whom.
+    pub number: Msisdn,
+    /// What.
+    pub body: Zeroizing<String>,
+}
+
+/// Takes the oldest waiting message for a modem. It is `sending`, durably, on return.
+///
+/// # Errors
+/// When the store cannot answer.
+pub fn claim(app: &Appliance, modem: &str) -> Result<Option<MessageRow>, FlowError> {
+    let (modem, now) = (modem.to_owned(), app.clock.now());
+    Ok(app.store.write(move |w| outbox::claim(w, &modem, &now))?)
+}
+
+/// Makes number and text of a claimed message; none when its code is not wanted any more.
+///
+/// # Errors
+/// When the HSM or the store cannot answer: the message can go back to the queue, no byte has left.
+pub fn compose(app: &Appliance, message: &MessageRow) -> Result<Option<Text>, FlowError> {
+    let Some(challenge_id) = &message.challenge_id else {
+        let key = app.own_key()?;
+        let number = app.hsm.open(&key, &messages::number_aad(&message.id), &message.number)?;
+        let sealed = message.body.as_deref().unwrap_or_default();
+        let body = app.hsm.open(&key, &messages::body_aad(&message.id), sealed)?;
+        return text(message, &number, &body).map(Some);
+    };
+    let found = app.store.read(|c| {
+        let row = challenge::by_id(c, challenge_id)?;
+        let owner = message.user_id.map(|id| user::by_id(c, &id)).transpose()?.flatten();
+        Ok(row.zip(owner))
+    })?;
+    let Some((row, owner)) = found else { return Ok(None) };
+    let wanted = row.progress.state == domain::challenge::State::Delivering
+        && Some(row.progress.send_number) == message.send_number;
+    if !wanted {
+        return Ok(None);
+    }
+    let code = app.hsm.compute(hsm::Compute {
+        format: sentcode::sent_format(row.digits),
+        messages: sentcode::sent_messages(&row.id, row.progress.send_number),
+    })?;
+    let template = message.template.as_deref().unwrap_or("%s");
+    let (before, after) = template.split_once("%s").unwrap_or((template, ""));
+    let mut body = Zeroizing::new(Vec::with_capacity(template.len() + sentcode::CODE_MAX));
+    body.extend_from_slice(before.as_bytes());
+    body.extend_from_slice(&code);
+    body.extend_from_slice(after.as_bytes());
+    let number = users::open_number(app, &owner, &message.number)?;
+    text(message, number.expose().as_bytes(), &body).map(Some)
+}
+
+fn text(message: &MessageRow, number: &[u8], body: &[u8]) -> Result<Text, FlowError> {
+    let fault = || FlowError::Tampered { what: "the text", which: handle(&message.id) };
+    let number = std::str::from_utf8(number).ok().and_then(|n| Msisdn::parse(n).ok()).ok_or_else(fault)?;
+    let body = String::from_utf8(body.to_vec()).map_err(|_| fault())?;
+    Ok(Text { number, body: Zeroizing::new(body) })
+}
+
+/// What came of a message.
+#[derive(Clone, Debug)]
+pub enum Outcome {
+    /// The modem acknowledged every part.
+    Sent(Dispatch),
+    /// No byte has left; it may be tried again.
+    Again(Dispatch),
+    /// It was refused, or will not be tried again.
+    Failed(Dispatch),
+    /// It may or may not have gone out.
+    Unknown(Dispatch),
+}
+
+/// Saves what came of a message and what it means for its challenge, in one transaction.
+///
+/// # Errors
+/// When the HSM or the store cannot answer: the message stays `sending`, and the next start makes it
+/// `unknown`.
+pub fn settle(app: &Appliance, message: &MessageRow, outcome: Outcome) -> Result<(), FlowError> {
+    let now = app.clock.now();
+    let (to, kind, mut dispatch) = match outcome {
+        Outcome::Sent(dispatch) => (State::Sent, "sms.challenge_sent", dispatch),
+        Outcome::Again(dispatch) => (State::Queued, "sms.delayed", dispatch),
+        Outcome::Failed(dispatch) => (State::Failed, "sms.send_failed", dispatch),
+        Outcome::Unknown(dispatch) => (State::Unknown, "sms.send_unknown", dispatch),
+    };
+    let sent = to == State::Sent;
+    dispatch.sent_at = sent.then_some(now.wall_ms);
+    let follow = if to == State::Queued {
+        None
+    } else {
+        follow_up(app, message, |progress, number| match sent {
+            true => progress.delivered(number, &app.config.terms, &now),
+            false => progress.undeliverable(number),
+        })?
+    };
+    let event = event_about(app, message, kind, dispatch.error.as_deref());
+    let message = message.clone();
+    Ok(app.store.write(move |w| {
+        if outbox::put_state(w, &message, to, &dispatch)? {
+            put_follow_up(w, follow.as_ref(), now.wall_ms)?;
+            event::append(w, &event)?;
+        }
+        Ok(())
+    })?)
+}
+
+type FollowUp = (ChallengeRow, Progress, [u8; 32]);
+
+/// The challenge's next progress, unless it is not waiting for this message any more.
+fn follow_up(
+    app: &Appliance,
+    message: &MessageRow,
+    step: impl FnOnce(Progress, u32) -> Result<Progress, ChallengeError>,
+) -> Result<Option<FollowUp>, FlowError> {
+    let (Some(id), Some(number)) = (&message.challenge_id, message.send_number) else { return Ok(None) };
+    let Some(row) = app.store.read(|c| challenge::by_id(c, id))? else { return Ok(None) };
+    match step(row.progress, number) {
+        Err(_) => Ok(None),
+        Ok(next) => {
+            let mac = next_mac(app, &row, &next)?;
+            Ok(Some((row, next, mac)))
+        }
+    }
+}
+
+fn put_follow_up(writing: &mut Writing<'_>, follow: Option<&FollowUp>, at: i64) -> Result<(), StoreError> {
+    match follow {
+        None => Ok(()),
+        Some((row, next, mac)) => challenge::put_progress(writing, row, next, mac, at).map(drop),
+    }
+}
+
+fn event_about(app: &Appliance, message: &MessageRow, kind: &'static str, error: Option<&str>) -> Event {
+    let actor = Actor::system(message.modem.as_deref().unwrap_or("outbox"));
+    let at = app.clock.now().wall_ms;
+    let event = match error {
+        None => Event::ok(at, kind, actor),
+        Some(error) => Event::failed(at, kind, actor, error),
+    };
+    let event = event.about("message", handle(&message.id));
+    match &message.challenge_id {
+        Some(id) => event.about("challenge", handle(id)),
+        None => event,
+    }
+}
+
+/// At start: whatever was `sending` may have gone out. It becomes `unknown`, and is never sent again.
+///
+/// # Errors
+/// When the HSM or the store cannot answer; the caller tries again before any modem is opened.
+pub fn settle_interrupted(app: &Appliance) -> Result<usize, FlowError> {
+    let mut settled = 0;
+    loop {
+        let page = app.store.read(|c| outbox::in_state(c, State::Sending, SWEEP_MAX))?;
+        if page.is_empty() {
+            return Ok(settled);
+        }
+        settled += page.len();
+        for message in page {
+            let error = Some("the appliance stopped while it was being sent".to_owned());
+            settle(app, &message, Outcome::Unknown(Dispatch { error, ..Dispatch::default() }))?;
+        }
+    }
+}
+
+/// Drops waiting messages whose time is over: a late code is worth nothing.
+///
+/// # Errors
+/// When the HSM or the store cannot answer.
+pub fn drop_overdue(app: &Appliance) -> Result<(), FlowError> {
+    let now = app.clock.now();
+    for message in app.store.read(|c| outbox::overdue(c, &now, SWEEP_MAX))? {
+        let follow = follow_up(app, &message, Progress::undeliverable)?;
+        let error = Some("its time was over before a modem could take it".to_owned());
+        let event = event_about(app, &message, "sms.expired", error.as_deref());
+        app.store.write(move |w| {
+            let dispatch = Dispatch { error, ..Dispatch::default() };
+            if outbox::put_state(w, &message, State::Expired, &dispatch)? {
+                put_follow_up(w, follow.as_ref(), now.wall_ms)?;
+                event::append(w, &event)?;
+            }
+            Ok(())
+        })?;
+    }
+    Ok(())
+}
+
+/// The network reported what became of a message part.
+///
+/// # Errors
+/// When the store cannot answer.
+pub fn reported(app: &Appliance, modem: &str, reference: u8, delivered: bool) -> Result<(), FlowError> {
+    let reference = reference.to_string();
+    let Some(message) = app.store.read(|c| outbox::sent_by_reference(c, modem, &reference))? else {
+        return Ok(());
+    };
+    if !delivered {
+        let event = event_about(app, &message, "sms.not_delivered", Some("the network could not deliver it"));
+        return app.refuse(event);
+    }
+    let event = event_about(app, &message, "sms.delivered", None);
+    Ok(app.store.write(move |w| {
+        if outbox::put_state(w, &message, State::Delivered, &Dispatch::default())? {
+            event::append(w, &event)?;
+        }
+        Ok(())
+    })?)
+}

@@ -1,0 +1,97 @@
+//! Free texts through the outbox: an operator's own message, or a test to a user's verified number.
+
+use domain::names::UserName;
+use domain::outbox::State;
+use domain::phone::Msisdn;
+use domain::token::Id;
+
+use super::{Caller, FlowError, handle, users};
+use crate::appliance::Appliance;
+use crate::store::outbox::MessageRow;
+use crate::store::{event, outbox, phone};
+
+/// Longest text, in characters: three parts of UCS-2.
+pub const TEXT_MAX: usize = 201;
+/// Life of a message unless said otherwise, and at most, in milliseconds.
+pub const EXPIRY_MS: u64 = 300_000;
+/// Longest life, in milliseconds (boot clock).
+pub const EXPIRY_MAX_MS: u64 = domain::time::SHORT_TERM_MAX_MS;
+/// What a test says.
+const TEST_TEXT: &str = "This is a test message from your one-time password service.";
+
+pub(super) fn body_aad(message: &Id) -> Vec<u8> {
+    [b"countersign message body 1".as_slice(), message].concat()
+}
+
+pub(super) fn number_aad(message: &Id) -> Vec<u8> {
+    [b"countersign message number 1".as_slice(), message].concat()
+}
+
+/// Queues a text to any number.
+///
+/// # Errors
+/// [`FlowError::NoModem`]; [`FlowError::Invalid`] for an empty or too long text.
+pub fn send(
+    app: &Appliance,
+    caller: &Caller,
+    to: &Msisdn,
+    text: &str,
+    expires_ms: u64,
+) -> Result<MessageRow, FlowError> {
+    if app.config.modems.is_empty() {
+        return Err(FlowError::NoModem);
+    }
+    if text.is_empty() || text.chars().count() > TEXT_MAX {
+        return Err(FlowError::Invalid(format!("a text has 1 to {TEXT_MAX} characters")));
+    }
+    if !(1_000..=EXPIRY_MAX_MS).contains(&expires_ms) {
+        return Err(FlowError::Invalid("a message lives 1 s to 15 min".to_owned()));
+    }
+    let key = app.own_key()?;
+    let (id, now) = (app.new_id()?, app.clock.now());
+    let row = MessageRow {
+        id,
+        challenge_id: None,
+        send_number: None,
+        user_id: None,
+        template: None,
+        number: app.hsm.seal(&key, &number_aad(&id), to.expose().as_bytes())?,
+        body: Some(app.hsm.seal(&key, &body_aad(&id), text.as_bytes())?),
+        state: State::Queued,
+        modem: None,
+        parts: 0,
+        refs: Vec::new(),
+        tries: 0,
+        error: None,
+        expires: now.deadline_in(expires_ms),
+        created_at: now.wall_ms,
+        sent_at: None,
+    };
+    let event = app.event("sms.queued", caller).about("message", handle(&id));
+    let inserted = row.clone();
+    app.store.write(move |w| {
+        outbox::insert(w, &inserted)?;
+        event::append(w, &event).map(drop)
+    })?;
+    app.bell.ring();
+    Ok(row)
+}
+
+/// Queues a test text to a user's verified number (MOB-36).
+///
+/// # Errors
+/// [`FlowError::NoUserOrPhone`] without a verified number.
+pub fn test(app: &Appliance, caller: &Caller, name: &UserName) -> Result<MessageRow, FlowError> {
+    let owner = users::find(app, name)?;
+    let bound = app.store.read(|c| phone::of_user(c, &owner.id))?.ok_or(FlowError::NoUserOrPhone)?;
+    let number = users::open_number(app, &owner, &bound.number)?;
+    send(app, caller, &number, TEST_TEXT, EXPIRY_MS)
+}
+
+/// Finds a message.
+///
+/// # Errors
+/// [`FlowError::NotFound`].
+pub fn show(app: &Appliance, id: &Id) -> Result<MessageRow, FlowError> {
+    app.store.read(|c| outbox::by_id(c, id))?.ok_or(FlowError::NotFound("message"))
+}

@@ -1,0 +1,362 @@
+//! Tokens: enrolment, state changes, resynchronisation.
+
+use domain::names::{Serial, UserName};
+use domain::otpauth::OtpAuth;
+use domain::sentcode;
+use domain::token::{Class, Factor, Lifecycle, MovingState, Policy};
+use hsm::{Enrol, MacPurpose, Match, MatchKey, Matched, SecretSource};
+use oath::{Algorithm, Code};
+use zeroize::Zeroizing;
+
+use super::{Caller, FlowError, guess, users};
+use crate::appliance::Appliance;
+use crate::store::token::{ACTIVE_MAX, TokenRow};
+use crate::store::{event, token, user};
+
+/// Length of a secret that the HSM makes, in bytes: 160 bits, which every app takes (D-33).
+const SECRET_LEN: usize = 20;
+/// Level of assurance of a soft token that an operator or an application enrolled.
+const SOFT_LOA: f64 = 1.5;
+/// Window of a resynchronisation: HOTP counters ahead, TOTP steps on each side (D-28).
+const RESYNC_WINDOW: u16 = 100;
+
+/// A token to enrol for a user.
+pub struct NewToken {
+    /// Whose it will be.
+    pub user: UserName,
+    /// What is fixed.
+    pub policy: Policy,
+    /// First HOTP counter.
+    pub counter: u64,
+    /// The secret, where it exists already; otherwise the HSM makes one.
+    pub secret: Option<Zeroizing<Vec<u8>>>,
+    /// The issuer in the returned URI.
+    pub issuer: Option<String>,
+}
+
+/// A token just enrolled.
+pub struct Enrolled {
+    /// The row.
+    pub token: TokenRow,
+    /// What an app scans; shown once.
+    pub uri: Zeroizing<String>,
+}
+
+/// Enrols a soft token: the HSM makes or takes the secret and wraps it.
+///
+/// # Errors
+/// [`FlowError::NotFound`] without such a user, [`FlowError::Conflict`] for a secret that another token has
+/// or a user with too many tokens, [`FlowError::Hsm`] when the HSM refuses the secret.
+pub fn add(app: &Appliance, caller: &Caller, new: NewToken) -> Result<Enrolled, FlowError> {
+    let owner = users::find(app, &new.user)?;
+    let _order = app.lock_user(&owner.id)?;
+    let living = app.store.read(|c| token::of_user(c, &owner.id))?;
+    if living.iter().filter(|t| t.state.lifecycle != Lifecycle::Revoked).count() >= ACTIVE_MAX {
+        return Err(FlowError::Conflict(format!("a user has at most {ACTIVE_MAX} tokens")));
+    }
+    let id = app.new_id()?;
+    let letter = if new.policy.factor == Factor::Hotp { 'H' } else { 'T' };
+    let serial = Serial::soft(letter, app.random()?);
+    let last = first_watermark(&new)?;
+    let state =
+        MovingState { last, drift: 0, failures: 0, locked: None, lifecycle: Lifecycle::Active, epoch: 1 };
+    let source = match &new.secret {
+        Some(secret) => SecretSource::Import(secret.clone()),
+        None => SecretSource::Generate { len: SECRET_LEN },
+    };
+    let enrolled = app.hsm.enrol(Enrol {
+        source,
+        hash: hash_of(new.policy.algorithm),
+        binding: new.policy.binding(&id, serial.as_str(), Some(&owner.id)),
+        state: state.bytes(&id),
+        reveal: true,
+    })?;
+    let secret = enrolled.secret.ok_or(hsm::HsmError::Protocol)?;
+    let fingerprint = fingerprint(app, &secret)?;
+    if app.store.read(|c| token::fingerprint_exists(c, &fingerprint))? {
+        return Err(FlowError::Conflict("another token has the same secret".to_owned()));
+    }
+    let row = TokenRow {
+        id,
+        serial,
+        user_id: Some(owner.id),
+        class: Class::Soft,
+        label: String::new(),
+        policy: new.policy,
+        record: Some(enrolled.record),
+        record_mac: enrolled.record_mac,
+        fingerprint,
+        state,
+        state_mac: enrolled.state_mac,
+        loa: SOFT_LOA,
+        created_at: app.clock.now().wall_ms,
+    };
+    let uri = uri_of(app, &new, &row, secret);
+    let event = app
+        .event("oath.secret_added", caller)
+        .about("user_ref", &owner.user_ref)
+        .about("token", row.serial.as_str());
+    let inserted = row.clone();
+    app.store.write(move |w| {
+        token::insert(w, &inserted)?;
+        event::append(w, &event).map(drop)
+    })?;
+    Ok(Enrolled { token: row, uri })
+}
+
+fn first_watermark(new: &NewToken) -> Result<i64, FlowError> {
+    match new.policy.factor {
+        Factor::Totp { .. } => Ok(-1),
+        Factor::Hotp => match i64::try_from(new.counter) {
+            Ok(counter) => Ok(counter - 1),
+            Err(_) => Err(FlowError::Invalid("the counter is too large".to_owned())),
+        },
+    }
+}
+
+fn hash_of(algorithm: Algorithm) -> hsm::Hash {
+    match algorithm {
+        Algorithm::Sha1 => hsm::Hash::Sha1,
+        Algorithm::Sha256 => hsm::Hash::Sha256,
+        Algorithm::Sha512 => hsm::Hash::Sha512,
+    }
+}
+
+fn fingerprint(app: &Appliance, secret: &[u8]) -> Result<[u8; 32], FlowError> {
+    let macs = app.hsm.mac(MacPurpose::Fingerprint, vec![secret.to_vec()])?;
+    Ok(*macs.first().ok_or(hsm::HsmError::Protocol)?)
+}
+
+fn uri_of(app: &Appliance, new: &NewToken, row: &TokenRow, secret: Zeroizing<Vec<u8>>) -> Zeroizing<String> {
+    let period = match row.policy.factor {
+        Factor::Hotp => oath::Period::THIRTY,
+        Factor::Totp { period, .. } => period,
+    };
+    OtpAuth {
+        totp: row.policy.factor != Factor::Hotp,
+        issuer: Some(new.issuer.clone().unwrap_or_else(|| app.config.issuer.clone())),
+        account: new.user.to_string(),
+        secret,
+        algorithm: row.policy.algorithm,
+        digits: row.policy.format.digits.get(),
+        period: period.get(),
+        counter: new.counter,
+    }
+    .to_uri()
+}
+
+/// Finds a token.
+///
+/// # Errors
+/// [`FlowError::NotFound`].
+pub fn find(app: &Appliance, serial: &Serial) -> Result<TokenRow, FlowError> {
+    app.store.read(|c| token::by_serial(c, serial))?.ok_or(FlowError::NotFound("token"))
+}
+
+/// Tokens in the order of their serials.
+///
+/// # Errors
+/// When the store cannot answer.
+pub fn list(app: &Appliance, after: &str, limit: usize) -> Result<Vec<TokenRow>, FlowError> {
+    Ok(app.store.read(|c| token::list(c, after, limit))?)
+}
+
+/// A user's tokens.
+///
+/// # Errors
+/// [`FlowError::NotFound`] without such a user.
+pub fn of_user(app: &Appliance, name: &UserName) -> Result<Vec<TokenRow>, FlowError> {
+    let owner = users::find(app, name)?;
+    Ok(app.store.read(|c| token::of_user(c, &owner.id))?)
+}
+
+/// What an operator may do to a token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// active → suspended.
+    Suspend,
+    /// suspended → active.
+    Resume,
+    /// any → revoked; the secret is erased.
+    Revoke,
+    /// Forget wrong codes and the lock.
+    Unlock,
+}
+
+/// Changes a token's state under a new state MAC.
+///
+/// # Errors
+/// [`FlowError::Conflict`] when its state does not allow it; [`FlowError::Tampered`] when the row was changed
+/// outside the appliance.
+pub fn change(
+    app: &Appliance,
+    caller: &Caller,
+    serial: &Serial,
+    change: Change,
+) -> Result<TokenRow, FlowError> {
+    let found = find(app, serial)?;
+    let _order = app.lock_user(&found.user_id.unwrap_or(found.id))?;
+    let row = find(app, serial)?;
+    let step = match change {
+        Change::Suspend => row.state.lifecycle.suspend(),
+        Change::Resume => row.state.lifecycle.resume(),
+        Change::Revoke => row.state.lifecycle.revoke(),
+        Change::Unlock => Ok(row.state.lifecycle),
+    };
+    let lifecycle = step.map_err(|error| FlowError::Conflict(error.to_string()))?;
+    let next = match change {
+        Change::Unlock => row.state.unlocked(),
+        _ => MovingState { lifecycle, ..row.state.next() },
+    };
+    let next_mac = next_mac(app, &row, &next)?;
+    let kind = match change {
+        Change::Suspend => "token.suspended",
+        Change::Resume => "token.resumed",
+        Change::Revoke => "token.revoked",
+        Change::Unlock => "token.unlocked",
+    };
+    save(app, caller, kind, row, next, next_mac)
+}
+
+/// The MAC of a token's next state, once its present one has been checked.
+fn next_mac(app: &Appliance, row: &TokenRow, next: &MovingState) -> Result<[u8; 32], FlowError> {
+    let data = vec![row.state.bytes(&row.id), next.bytes(&row.id)];
+    let macs = app.hsm.mac(MacPurpose::State, data)?;
+    match macs.as_slice() {
+        [present, next] if *present == row.state_mac => Ok(*next),
+        _ => Err(FlowError::Tampered { what: "the state", which: row.serial.to_string() }),
+    }
+}
+
+fn save(
+    app: &Appliance,
+    caller: &Caller,
+    kind: &'static str,
+    row: TokenRow,
+    next: MovingState,
+    next_mac: [u8; 32],
+) -> Result<TokenRow, FlowError> {
+    let owner = row.user_id.map(|id| app.store.read(|c| user::by_id(c, &id))).transpose()?.flatten();
+    let mut event = app.event(kind, caller).about("token", row.serial.as_str());
+    if let Some(owner) = owner {
+        event = event.about("user_ref", owner.user_ref);
+    }
+    let loaded = row.clone();
+    let saved = app.store.write(move |w| {
+        let saved = token::put_state(w, &loaded, &next, &next_mac)?;
+        if saved {
+            event::append(w, &event)?;
+        }
+        Ok(saved)
+    })?;
+    if !saved {
+        return Err(FlowError::Conflict("the token was changed by another request; try again".to_owned()));
+    }
+    Ok(TokenRow { state: next, state_mac: next_mac, ..row })
+}
+
+/// Finds a token's counter or clock again from two consecutive codes (RFC 4226 7.4). Both are consumed.
+///
+/// # Errors
+/// [`FlowError::RateLimited`] when the limiter refuses; [`FlowError::Conflict`] when the codes are not two
+/// consecutive unused ones within the window, which counts as a wrong code.
+pub fn resync(
+    app: &Appliance,
+    caller: &Caller,
+    serial: &Serial,
+    codes: [&str; 2],
+) -> Result<TokenRow, FlowError> {
+    let found = find(app, serial)?;
+    let owner_id = found.user_id.ok_or(FlowError::NotFound("token"))?;
+    let _order = app.lock_user(&owner_id)?;
+    let row = find(app, serial)?;
+    let now = app.clock.now();
+    let owner = app.store.read(|c| user::by_id(c, &owner_id))?.ok_or(FlowError::NotFound("user"))?;
+    if app.admit(caller, &owner, &now)?.is_err() || row.state.is_locked(&now) {
+        return Err(FlowError::RateLimited);
+    }
+    if row.state.lifecycle != Lifecycle::Active {
+        return Err(FlowError::Conflict(format!("the token is {}", row.state.lifecycle.name())));
+    }
+    let wellformed = codes.iter().all(|code| Code::parse(code).is_ok());
+    let accepted = if wellformed { consecutive(app, &row, codes, &now)? } else { None };
+    match accepted {
+        Some((next, next_mac)) => save(app, caller, "oath.resync", row, next, next_mac),
+        None => {
+            let event =
+                domain::event::Event::refused(now.wall_ms, "oath.resync", caller.actor.clone(), "wrong")
+                    .about("token", row.serial.as_str());
+            let (limits, application) = (app.config.limits, caller.application);
+            app.store.write(move |w| {
+                guess::count_failure(w, &limits, &owner_id, &application, &now)?;
+                event::append(w, &event).map(drop)
+            })?;
+            Err(FlowError::Conflict("these are not two consecutive unused codes of this token".to_owned()))
+        }
+    }
+}
+
+/// The state after two consecutive codes, if that is what they are.
+fn consecutive(
+    app: &Appliance,
+    row: &TokenRow,
+    codes: [&str; 2],
+    now: &domain::time::Now,
+) -> Result<Option<(MovingState, [u8; 32])>, FlowError> {
+    let factors = resync_factors(row, now);
+    let question = |code: &str, factors: &[u64]| Match {
+        key: MatchKey::Record {
+            record: row.record.clone().unwrap_or_default(),
+            binding: row.binding(),
+            record_mac: row.record_mac,
+        },
+        state: row.state.bytes(&row.id),
+        state_mac: row.state_mac,
+        format: sentcode::oath_format(&row.policy.format),
+        candidate: code.as_bytes().to_vec(),
+        factors: factors
+            .iter()
+            .map(|factor| hsm::Factor {
+                messages: vec![oath::moving_factor(*factor).to_vec()],
+                next_state: resynced(row, *factor, now).bytes(&row.id),
+            })
+            .collect(),
+        refusal: row.state.bytes(&row.id),
+    };
+    let hit = |matched: Vec<Matched>| match matched.first() {
+        Some(Matched::Hit { factor, next_mac }) => Ok(Some((*factor, *next_mac))),
+        Some(Matched::Miss { .. }) => Ok(None),
+        _ => Err(FlowError::Tampered { what: "the state", which: row.serial.to_string() }),
+    };
+    let first = hit(app.hsm.match_codes(vec![question(codes[0], &factors)])?)?;
+    let Some(second) = first.and_then(|(index, _)| factors.get(index)).map(|factor| factor + 1) else {
+        return Ok(None);
+    };
+    let found = hit(app.hsm.match_codes(vec![question(codes[1], &[second])])?)?;
+    Ok(found.map(|(_, next_mac)| (resynced(row, second, now), next_mac)))
+}
+
+/// Unused factors within the window, lowest first.
+fn resync_factors(row: &TokenRow, now: &domain::time::Now) -> Vec<u64> {
+    let first_unused = u64::try_from(row.state.last.saturating_add(1)).unwrap_or(0);
+    match row.policy.factor {
+        Factor::Hotp => oath::hotp_candidates(first_unused, RESYNC_WINDOW).collect(),
+        Factor::Totp { period, t0 } => {
+            let step = oath::TotpClock { t0, period }.step(now.unix_seconds()).unwrap_or(0);
+            let window = u64::from(RESYNC_WINDOW);
+            (step.saturating_sub(window).max(first_unused)..=step.saturating_add(window)).collect()
+        }
+    }
+}
+
+fn resynced(row: &TokenRow, factor: u64, now: &domain::time::Now) -> MovingState {
+    let drift = match row.policy.factor {
+        Factor::Hotp => 0,
+        Factor::Totp { period, t0 } => {
+            let step = oath::TotpClock { t0, period }.step(now.unix_seconds()).unwrap_or(0);
+            i32::try_from(i128::from(factor) - i128::from(step)).unwrap_or(0)
+        }
+    };
+    let last = i64::try_from(factor).unwrap_or(i64::MAX);
+    MovingState { last, drift, ..row.state.unlocked() }
+}

@@ -1,0 +1,15 @@
+//! The appliance: what runs in the datacenter.
+//!
+//! `flows` acts, `domain` (a crate) judges, `store` remembers, `api` and `cli` speak, `sms` drives modems,
+//! `daemon` puts it together.
+
+pub mod api;
+pub mod appliance;
+pub mod cli;
+pub mod clock;
+pub mod config;
+pub mod daemon;
+pub mod flows;
+pub mod qr;
+pub mod sms;
+pub mod store;

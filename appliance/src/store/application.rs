@@ -1,0 +1,112 @@
+//! Client applications and their keys.
+
+use domain::names::ApplicationName;
+use domain::token::Id;
+use rusqlite::{Connection, params};
+
+use super::Writing;
+use super::error::StoreError;
+use super::row::{Reading, is_taken, json_list};
+
+/// A stored application.
+#[derive(Clone, Debug)]
+pub struct ApplicationRow {
+    /// Row id.
+    pub id: Id,
+    /// Name.
+    pub name: ApplicationName,
+    /// SHA-256 of its key.
+    pub key_hash: [u8; 32],
+    /// What it may do.
+    pub scopes: Vec<String>,
+    /// Unix milliseconds.
+    pub created_at: i64,
+    /// Unix milliseconds; set once its key is dead.
+    pub revoked_at: Option<i64>,
+}
+
+fn read(row: &Reading<'_>) -> Result<ApplicationRow, StoreError> {
+    Ok(ApplicationRow {
+        id: row.bytes("id")?,
+        name: row.parse("name", |name: String| ApplicationName::parse(&name).ok())?,
+        key_hash: row.bytes("key_hash")?,
+        scopes: row.list("scopes")?,
+        created_at: row.get("created_at")?,
+        revoked_at: row.get("revoked_at")?,
+    })
+}
+
+fn many(
+    connection: &Connection,
+    sql: &str,
+    values: impl rusqlite::Params,
+) -> Result<Vec<ApplicationRow>, StoreError> {
+    let mut statement = connection.prepare_cached(sql)?;
+    let mut rows = statement.query(values)?;
+    let mut found = Vec::new();
+    while let Some(row) = rows.next()? {
+        found.push(read(&Reading::new(row, "application", "name"))?);
+    }
+    Ok(found)
+}
+
+/// The application with this key, unless it is revoked.
+///
+/// # Errors
+/// SQLite's, or a row that does not parse.
+pub fn by_key(connection: &Connection, key_hash: &[u8; 32]) -> Result<Option<ApplicationRow>, StoreError> {
+    let sql = "SELECT * FROM application WHERE key_hash = ?1 AND revoked_at IS NULL";
+    Ok(many(connection, sql, params![key_hash])?.into_iter().next())
+}
+
+/// The application with this name.
+///
+/// # Errors
+/// SQLite's, or a row that does not parse.
+pub fn by_name(
+    connection: &Connection,
+    name: &ApplicationName,
+) -> Result<Option<ApplicationRow>, StoreError> {
+    let sql = "SELECT * FROM application WHERE name = ?1";
+    Ok(many(connection, sql, params![name.as_str()])?.into_iter().next())
+}
+
+/// All applications by name.
+///
+/// # Errors
+/// SQLite's, or a row that does not parse.
+pub fn list(connection: &Connection) -> Result<Vec<ApplicationRow>, StoreError> {
+    many(connection, "SELECT * FROM application ORDER BY name", params![])
+}
+
+/// Writes a new application.
+///
+/// # Errors
+/// [`StoreError::Exists`] when the name is taken.
+pub fn insert(writing: &mut Writing<'_>, application: &ApplicationRow) -> Result<(), StoreError> {
+    writing
+        .tx
+        .execute(
+            "INSERT INTO application (id, name, key_hash, scopes, created_at) VALUES (?1, ?2, ?3, ?4, ?5)",
+            params![
+                application.id,
+                application.name.as_str(),
+                application.key_hash,
+                json_list(&application.scopes),
+                application.created_at,
+            ],
+        )
+        .map_err(
+            |error| if is_taken(&error) { StoreError::Exists("the application") } else { error.into() },
+        )?;
+    Ok(())
+}
+
+/// Ends an application's key. True when it was alive.
+///
+/// # Errors
+/// SQLite's.
+pub fn revoke(writing: &mut Writing<'_>, name: &ApplicationName, at_ms: i64) -> Result<bool, StoreError> {
+    let sql = "UPDATE application SET revoked_at = ?2 WHERE name = ?1 AND revoked_at IS NULL";
+    Ok(writing.tx.execute(sql, params![name.as_str(), at_ms])? == 1)
+}

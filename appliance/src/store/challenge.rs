@@ -1,0 +1,161 @@
+//! Challenges with sent codes.
+
+use domain::challenge::{Progress, State};
+use domain::token::Id;
+use rusqlite::{Connection, params};
+
+use super::Writing;
+use super::error::StoreError;
+use super::row::{Reading, deadline_columns};
+
+/// A stored challenge.
+#[derive(Clone, Debug)]
+pub struct ChallengeRow {
+    /// 128 random bits: the handle seen outside.
+    pub id: Id,
+    /// Whom it asks.
+    pub user_id: Id,
+    /// Who asked for it; nobody else can see or answer it.
+    pub application_id: Id,
+    /// `login`, `register`, ...
+    pub purpose: String,
+    /// The phone the code goes to.
+    pub phone_id: Option<Id>,
+    /// Digits of the code.
+    pub digits: u8,
+    /// What moves.
+    pub progress: Progress,
+    /// MAC over it.
+    pub state_mac: [u8; 32],
+    /// Unix milliseconds.
+    pub created_at: i64,
+}
+
+impl ChallengeRow {
+    /// The bytes under the MAC of some progress of this challenge.
+    pub fn bytes(&self, progress: &Progress) -> Vec<u8> {
+        progress.bytes(&self.id, &self.user_id)
+    }
+}
+
+fn read(row: &Reading<'_>) -> Result<ChallengeRow, StoreError> {
+    Ok(ChallengeRow {
+        id: row.bytes("id")?,
+        user_id: row.bytes("user_id")?,
+        application_id: row.bytes("application_id")?,
+        purpose: row.get("purpose")?,
+        phone_id: row.optional_bytes("phone_id")?,
+        digits: row.get("digits")?,
+        progress: Progress {
+            state: row.parse("state", |name: String| State::from_name(&name))?,
+            send_number: row.get("send_number")?,
+            attempts: row.get("attempts")?,
+            expires: row.deadline("expires_boot", "expires_boot_ms")?,
+        },
+        state_mac: row.bytes("state_mac")?,
+        created_at: row.get("created_at")?,
+    })
+}
+
+fn many(
+    connection: &Connection,
+    sql: &str,
+    values: impl rusqlite::Params,
+) -> Result<Vec<ChallengeRow>, StoreError> {
+    let mut statement = connection.prepare_cached(sql)?;
+    let mut rows = statement.query(values)?;
+    let mut found = Vec::new();
+    while let Some(row) = rows.next()? {
+        found.push(read(&Reading::new(row, "challenge", "id"))?);
+    }
+    Ok(found)
+}
+
+/// Finds a challenge by its handle.
+///
+/// # Errors
+/// SQLite's, or a row that does not parse.
+pub fn by_id(connection: &Connection, id: &Id) -> Result<Option<ChallengeRow>, StoreError> {
+    Ok(many(connection, "SELECT * FROM challenge WHERE id = ?1", params![id])?.into_iter().next())
+}
+
+/// The open challenges of a user at an application, newest first.
+///
+/// # Errors
+/// SQLite's, or a row that does not parse.
+pub fn open_of(
+    connection: &Connection,
+    user: &Id,
+    application: &Id,
+) -> Result<Vec<ChallengeRow>, StoreError> {
+    many(
+        connection,
+        "SELECT * FROM challenge WHERE user_id = ?1 AND application_id = ?2
+             AND state IN ('delivering', 'waiting') ORDER BY created_at DESC, id",
+        params![user, application],
+    )
+}
+
+/// Writes a new challenge.
+///
+/// # Errors
+/// SQLite's.
+pub fn insert(writing: &mut Writing<'_>, challenge: &ChallengeRow) -> Result<(), StoreError> {
+    let (boot, boot_ms) = deadline_columns(challenge.progress.expires.as_ref());
+    writing.tx.execute(
+        "INSERT INTO challenge (id, user_id, application_id, type, purpose, phone_id, digits, state, send_number,
+             attempts, expires_boot, expires_boot_ms, state_mac, created_at)
+         VALUES (?1, ?2, ?3, 'sms_code', ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
+        params![
+            challenge.id,
+            challenge.user_id,
+            challenge.application_id,
+            challenge.purpose,
+            challenge.phone_id,
+            challenge.digits,
+            challenge.progress.state.name(),
+            challenge.progress.send_number,
+            challenge.progress.attempts,
+            boot,
+            boot_ms,
+            challenge.state_mac,
+            challenge.created_at,
+        ],
+    )?;
+    Ok(())
+}
+
+/// Replaces the progress that was loaded by its next one: one conditional write.
+///
+/// True when this call did it; false when the challenge had moved.
+///
+/// # Errors
+/// SQLite's.
+pub fn put_progress(
+    writing: &mut Writing<'_>,
+    challenge: &ChallengeRow,
+    next: &Progress,
+    next_mac: &[u8; 32],
+    at_ms: i64,
+) -> Result<bool, StoreError> {
+    let (boot, boot_ms) = deadline_columns(next.expires.as_ref());
+    let decided = next.state.is_final().then_some(at_ms);
+    let mut statement = writing.tx.prepare_cached(
+        "UPDATE challenge SET state = ?1, send_number = ?2, attempts = ?3, expires_boot = ?4, expires_boot_ms = ?5,
+             state_mac = ?6, decided_at = ?7
+         WHERE id = ?8 AND state_mac = ?9 AND state = ?10",
+    )?;
+    let changed = statement.execute(params![
+        next.state.name(),
+        next.send_number,
+        next.attempts,
+        boot,
+        boot_ms,
+        next_mac,
+        decided,
+        challenge.id,
+        challenge.state_mac,
+        challenge.progress.state.name(),
+    ])?;
+    Ok(changed == 1)
+}

@@ -1,0 +1,271 @@
+//! Tokens: the wrapped secret, the fixed policy and the moving state with its MAC.
+
+use domain::names::Serial;
+use domain::token::{Class, Factor, Id, Lifecycle, MovingState, Policy};
+use oath::{Algorithm, CodeFormat, Digits, Period, Truncation};
+use rusqlite::{Connection, params};
+
+use super::Writing;
+use super::error::StoreError;
+use super::row::{Reading, deadline_columns, is_taken};
+
+/// Tokens of one user that a code without a token is tried at.
+pub const ACTIVE_MAX: usize = 8;
+
+/// A stored token.
+#[derive(Clone, Debug)]
+pub struct TokenRow {
+    /// Row id.
+    pub id: Id,
+    /// Serial.
+    pub serial: Serial,
+    /// Whose it is; none while in stock.
+    pub user_id: Option<Id>,
+    /// Soft or hard.
+    pub class: Class,
+    /// A name for people.
+    pub label: String,
+    /// Fixed at enrolment.
+    pub policy: Policy,
+    /// The wrapped secret; gone once revoked.
+    pub record: Option<Vec<u8>>,
+    /// MAC over the record and its binding.
+    pub record_mac: [u8; 32],
+    /// HMAC of the secret, to find duplicates.
+    pub fingerprint: [u8; 32],
+    /// What moves.
+    pub state: MovingState,
+    /// MAC over it.
+    pub state_mac: [u8; 32],
+    /// Level of assurance.
+    pub loa: f64,
+    /// Unix milliseconds.
+    pub created_at: i64,
+}
+
+impl TokenRow {
+    /// The bytes that tie the record to token, policy and user.
+    pub fn binding(&self) -> Vec<u8> {
+        self.policy.binding(&self.id, self.serial.as_str(), self.user_id.as_ref())
+    }
+}
+
+fn read(row: &Reading<'_>) -> Result<TokenRow, StoreError> {
+    Ok(TokenRow {
+        id: row.bytes("id")?,
+        serial: row.parse("serial", |serial: String| Serial::parse(&serial).ok())?,
+        user_id: row.optional_bytes("user_id")?,
+        class: row.parse("class", |name: String| Class::from_name(&name))?,
+        label: row.get("label")?,
+        policy: read_policy(row)?,
+        record: row.get("record")?,
+        record_mac: row.bytes("record_mac")?,
+        fingerprint: row.bytes("fingerprint")?,
+        state: MovingState {
+            last: row.get("last_factor")?,
+            drift: row.get("drift")?,
+            failures: row.get("failures")?,
+            locked: row.deadline("lock_boot", "lock_boot_ms")?,
+            lifecycle: row.parse("lifecycle", |name: String| Lifecycle::from_name(&name))?,
+            epoch: row.get("epoch")?,
+        },
+        state_mac: row.bytes("state_mac")?,
+        loa: row.get("loa")?,
+        created_at: row.get("created_at")?,
+    })
+}
+
+fn read_policy(row: &Reading<'_>) -> Result<Policy, StoreError> {
+    let t0 = row.get("t0")?;
+    let factor = match row.get::<String>("type")?.as_str() {
+        "hotp" => Factor::Hotp,
+        _ => Factor::Totp { period: row.parse("period", |p: u16| Period::new(p).ok())?, t0 },
+    };
+    Ok(Policy {
+        factor,
+        algorithm: row.parse("algorithm", |name: String| Algorithm::parse(&name).ok())?,
+        format: CodeFormat {
+            digits: row.parse("digits", |digits: u8| Digits::new(digits).ok())?,
+            checksum: row.get("checksum")?,
+            truncation: row.parse("truncation", |offset: i64| match offset {
+                -1 => Some(Truncation::Dynamic),
+                offset => u8::try_from(offset).ok().map(Truncation::Fixed),
+            })?,
+        },
+    })
+}
+
+fn many(
+    connection: &Connection,
+    sql: &str,
+    values: impl rusqlite::Params,
+) -> Result<Vec<TokenRow>, StoreError> {
+    let mut statement = connection.prepare_cached(sql)?;
+    let mut rows = statement.query(values)?;
+    let mut tokens = Vec::new();
+    while let Some(row) = rows.next()? {
+        tokens.push(read(&Reading::new(row, "token", "serial"))?);
+    }
+    Ok(tokens)
+}
+
+/// Finds a token by serial.
+///
+/// # Errors
+/// SQLite's, or a row that does not parse.
+pub fn by_serial(connection: &Connection, serial: &Serial) -> Result<Option<TokenRow>, StoreError> {
+    let found = many(connection, "SELECT * FROM token WHERE serial = ?1", params![serial.as_str()])?;
+    Ok(found.into_iter().next())
+}
+
+/// All tokens of a user, oldest first.
+///
+/// # Errors
+/// SQLite's, or a row that does not parse.
+pub fn of_user(connection: &Connection, user: &Id) -> Result<Vec<TokenRow>, StoreError> {
+    many(connection, "SELECT * FROM token WHERE user_id = ?1 ORDER BY id", params![user])
+}
+
+/// Tokens in the order of their serials, after one of them.
+///
+/// # Errors
+/// SQLite's, or a row that does not parse.
+pub fn list(connection: &Connection, after: &str, limit: usize) -> Result<Vec<TokenRow>, StoreError> {
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    many(connection, "SELECT * FROM token WHERE serial > ?1 ORDER BY serial LIMIT ?2", params![after, limit])
+}
+
+/// Whether another living token has the same secret.
+///
+/// # Errors
+/// SQLite's.
+pub fn fingerprint_exists(connection: &Connection, fingerprint: &[u8; 32]) -> Result<bool, StoreError> {
+    let sql = "SELECT 1 FROM token WHERE fingerprint = ?1 AND lifecycle <> 'revoked'";
+    Ok(connection.prepare_cached(sql)?.exists([fingerprint])?)
+}
+
+/// Writes a new token.
+///
+/// # Errors
+/// [`StoreError::Exists`] when the serial is taken.
+pub fn insert(writing: &mut Writing<'_>, token: &TokenRow) -> Result<(), StoreError> {
+    let (lock_boot, lock_boot_ms) = deadline_columns(token.state.locked.as_ref());
+    let (period, t0) = match token.policy.factor {
+        Factor::Hotp => (0, 0),
+        Factor::Totp { period, t0 } => (i64::from(period.get()), t0),
+    };
+    let truncation = match token.policy.format.truncation {
+        Truncation::Dynamic => -1,
+        Truncation::Fixed(offset) => i64::from(offset),
+    };
+    writing
+        .tx
+        .execute(
+            "INSERT INTO token (id, serial, user_id, class, type, label, algorithm, digits, checksum, truncation,
+                 period, t0, record, record_mac, fingerprint, last_factor, drift, failures, lock_boot,
+                 lock_boot_ms, lifecycle, epoch, state_mac, loa, created_at)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20,
+                 ?21, ?22, ?23, ?24, ?25)",
+            params![
+                token.id,
+                token.serial.as_str(),
+                token.user_id,
+                token.class.name(),
+                token.policy.factor.name(),
+                token.label,
+                token.policy.algorithm.name(),
+                token.policy.format.digits.get(),
+                token.policy.format.checksum,
+                truncation,
+                period,
+                t0,
+                token.record,
+                token.record_mac,
+                token.fingerprint,
+                token.state.last,
+                token.state.drift,
+                token.state.failures,
+                lock_boot,
+                lock_boot_ms,
+                token.state.lifecycle.name(),
+                token.state.epoch,
+                token.state_mac,
+                token.loa,
+                token.created_at,
+            ],
+        )
+        .map_err(|error| if is_taken(&error) { StoreError::Exists("the serial") } else { error.into() })?;
+    Ok(())
+}
+
+/// Consumes a code: one conditional write that only the first of all concurrent requests can do.
+///
+/// True when this call did it; false when the state had moved, or the token is not active any more.
+///
+/// # Errors
+/// SQLite's.
+pub fn consume(
+    writing: &mut Writing<'_>,
+    token: &TokenRow,
+    next: &MovingState,
+    next_mac: &[u8; 32],
+) -> Result<bool, StoreError> {
+    let changed = update(
+        writing,
+        "UPDATE token SET last_factor = ?1, drift = ?2, failures = ?3, lock_boot = ?4, lock_boot_ms = ?5,
+             lifecycle = ?6, epoch = ?7, state_mac = ?8
+         WHERE id = ?9 AND state_mac = ?10 AND last_factor < ?1 AND lifecycle = 'active'",
+        token,
+        next,
+        next_mac,
+    )?;
+    Ok(changed == 1)
+}
+
+/// Replaces the state that was loaded by its next one, and erases the secret of a revoked token.
+///
+/// True when this call did it; false when the state had moved.
+///
+/// # Errors
+/// SQLite's.
+pub fn put_state(
+    writing: &mut Writing<'_>,
+    token: &TokenRow,
+    next: &MovingState,
+    next_mac: &[u8; 32],
+) -> Result<bool, StoreError> {
+    let changed = update(
+        writing,
+        "UPDATE token SET last_factor = ?1, drift = ?2, failures = ?3, lock_boot = ?4, lock_boot_ms = ?5,
+             lifecycle = ?6, epoch = ?7, state_mac = ?8,
+             record = CASE ?6 WHEN 'revoked' THEN NULL ELSE record END
+         WHERE id = ?9 AND state_mac = ?10 AND last_factor <= ?1",
+        token,
+        next,
+        next_mac,
+    )?;
+    Ok(changed == 1)
+}
+
+fn update(
+    writing: &mut Writing<'_>,
+    sql: &str,
+    token: &TokenRow,
+    next: &MovingState,
+    next_mac: &[u8; 32],
+) -> Result<usize, StoreError> {
+    let (lock_boot, lock_boot_ms) = deadline_columns(next.locked.as_ref());
+    let mut statement = writing.tx.prepare_cached(sql)?;
+    Ok(statement.execute(params![
+        next.last,
+        next.drift,
+        next.failures,
+        lock_boot,
+        lock_boot_ms,
+        next.lifecycle.name(),
+        next.epoch,
+        next_mac,
+        token.id,
+        token.state_mac,
+    ])?)
+}
