@@ -68,11 +68,20 @@ pub fn open(config: Config) -> anyhow::Result<Appliance> {
     Ok(Appliance::new(config, store, hsm, clock))
 }
 
+/// Keeps this process's memory out of core files and away from other processes of the same user.
+fn harden() -> anyhow::Result<()> {
+    use rustix::process::{DumpableBehavior, Resource, Rlimit, set_dumpable_behavior, setrlimit};
+    setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) })?;
+    set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
+    Ok(())
+}
+
 /// Runs until SIGTERM or SIGINT.
 ///
 /// # Errors
 /// When something needed cannot be opened or bound.
 pub fn serve(config: Config) -> anyhow::Result<()> {
+    harden().context("process hardening")?;
     let recorder = PrometheusBuilder::new()
         .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), &SECONDS_BUCKETS)?
         .install_recorder()?;

@@ -1,5 +1,7 @@
 //! Reading bodies: bounded, JSON, one spelling.
 
+use std::time::Duration;
+
 use axum::body::Bytes;
 use axum::extract::{FromRequest, Request};
 use serde::de::DeserializeOwned;
@@ -8,6 +10,8 @@ use super::error::ApiError;
 
 /// Largest body, in bytes.
 pub const BODY_MAX: usize = 16 * 1024;
+/// Longest time a client may take over a body.
+const BODY_DEADLINE: Duration = Duration::from_secs(10);
 
 /// A JSON body. A byte order mark, a duplicate key, an unknown key or another type is `malformed`.
 pub(super) struct Json<T>(pub(super) T);
@@ -25,13 +29,11 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
 
 /// Reads a whole body within [`BODY_MAX`].
 pub(super) async fn read(request: Request) -> Result<Bytes, ApiError> {
-    axum::body::to_bytes(request.into_body(), BODY_MAX).await.map_err(|error| {
+    let whole = tokio::time::timeout(BODY_DEADLINE, axum::body::to_bytes(request.into_body(), BODY_MAX));
+    let late = || ApiError::malformed("the body did not arrive in time");
+    whole.await.map_err(|_| late())?.map_err(|error| {
         let limit = std::error::Error::source(&error)
             .is_some_and(|source| source.is::<http_body_util::LengthLimitError>());
-        if limit {
-            ApiError::too_large(BODY_MAX)
-        } else {
-            ApiError::malformed("the body did not arrive whole")
-        }
+        if limit { ApiError::too_large(BODY_MAX) } else { ApiError::malformed("the body did not arrive whole") }
     })
 }

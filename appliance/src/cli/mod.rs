@@ -9,6 +9,7 @@ use std::process::ExitCode;
 use clap::{Args, CommandFactory, Parser, Subcommand};
 
 mod app;
+mod audit;
 mod client;
 mod config;
 mod events;
@@ -93,6 +94,9 @@ enum Command {
     /// Add, list and revoke client applications.
     #[command(subcommand)]
     App(app::AppCommand),
+    /// Check the chain of events.
+    #[command(subcommand)]
+    Audit(audit::AuditCommand),
     /// List events.
     Events(events::EventsArgs),
     /// Print the API's OpenAPI 3.1 description.
@@ -124,6 +128,7 @@ pub fn main() -> ExitCode {
         Command::Verify(args) => verify::run(&global, args),
         Command::Sms(command) => sms::run(&global, command),
         Command::App(command) => app::run(&global, command),
+        Command::Audit(command) => audit::run(&global, command),
         Command::Events(args) => events::run(&global, &args),
         Command::Openapi => {
             print!("{}", crate::api::openapi_json());

@@ -92,6 +92,9 @@ pub(super) fn check(text: &str, file: File) -> Result<Config, Vec<Finding>> {
     }
     let issuer = issuer(&mut c, file.issuer);
     let hsm = hsm(&mut c, file.hsm);
+    if file.listen.is_empty() {
+        c.find(&file.state_dir, "listen", "there is no [[listen]]: nobody could speak to the daemon");
+    }
     let listeners = file.listen.into_iter().filter_map(|listen| listener(&mut c, listen)).collect();
     let modems = modems(&mut c, file.modem);
     let limits = limits(&mut c, file.limits);
@@ -110,7 +113,10 @@ pub(super) fn check(text: &str, file: File) -> Result<Config, Vec<Finding>> {
             sms_message,
             privacyidea_verbose: file.compat.privacyidea.verbose,
         }),
-        _ => Err(c.findings),
+        _ => {
+            c.findings.sort_by_key(|finding| finding.line);
+            Err(c.findings)
+        }
     }
 }
 

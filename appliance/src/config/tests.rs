@@ -41,9 +41,9 @@ fn every_mistake_is_found_not_only_the_first() {
     assert_eq!(
         keys,
         [
-            (18, "limits.user_failures".to_owned()),
-            (15, "sms.otp_length".to_owned()),
-            (16, "sms.message".to_owned())
+            (14, "sms.otp_length".to_owned()),
+            (15, "sms.message".to_owned()),
+            (17, "limits.user_failures".to_owned()),
         ]
     );
 }

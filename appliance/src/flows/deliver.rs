@@ -102,7 +102,10 @@ pub enum Outcome {
 pub fn settle(app: &Appliance, message: &MessageRow, outcome: Outcome) -> Result<(), FlowError> {
     let now = app.clock.now();
     let (to, kind, mut dispatch) = match outcome {
-        Outcome::Sent(dispatch) => (State::Sent, "sms.challenge_sent", dispatch),
+        Outcome::Sent(dispatch) if message.challenge_id.is_some() => {
+            (State::Sent, "sms.challenge_sent", dispatch)
+        }
+        Outcome::Sent(dispatch) => (State::Sent, "sms.sent", dispatch),
         Outcome::Again(dispatch) => (State::Queued, "sms.delayed", dispatch),
         Outcome::Failed(dispatch) => (State::Failed, "sms.send_failed", dispatch),
         Outcome::Unknown(dispatch) => (State::Unknown, "sms.send_unknown", dispatch),

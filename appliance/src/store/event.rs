@@ -153,6 +153,14 @@ pub fn last(connection: &Connection) -> Result<(i64, i64), StoreError> {
     Ok(last.unwrap_or((0, 0)))
 }
 
+/// Opens a database file for a walk along its chain, without a daemon and without changing anything.
+///
+/// # Errors
+/// SQLite's, when the file cannot be read.
+pub fn open_for_audit(path: &std::path::Path) -> Result<Connection, StoreError> {
+    super::connect(path, rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY)
+}
+
 /// What a walk along the whole chain found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ChainReport {
