@@ -19,6 +19,9 @@ for rules in udev/*.rules; do
     [ ! -e "$rules" ] || [ -s "$root/usr/lib/udev/rules.d/${rules##*/}" ] || fail "$rules was not installed"
 done
 
+"$root/usr/bin/countersign" config check "$root/etc/countersign/countersign.toml" >"$root/log" ||
+    { cat "$root/log"; fail "the shipped configuration has findings"; }
+
 # An administrator's configuration survives the next version.
 echo '# edited' >>"$root/etc/countersign/countersign.toml"
 make --no-print-directory -s install DESTDIR="$root" >"$root/log"
