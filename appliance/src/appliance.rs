@@ -5,6 +5,7 @@ use std::hash::{Hash, Hasher};
 use std::sync::OnceLock;
 use std::time::Duration;
 
+use domain::event::{Actor, Event};
 use domain::token::Id;
 use hsm::{Enrol, Hsm, HsmError, SecretSource};
 use parking_lot::{Mutex, MutexGuard};
@@ -13,7 +14,7 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::flows::FlowError;
 use crate::sms::Bell;
-use crate::store::{Store, StoreError, meta};
+use crate::store::{Store, StoreError, event, meta};
 
 /// Stripes of the lock that orders requests about one user.
 const STRIPES: usize = 1024;
@@ -79,8 +80,20 @@ impl Appliance {
     /// # Errors
     /// [`FlowError::Busy`] after [`LOCK_WAIT`].
     pub fn lock_user(&self, id: &Id) -> Result<MutexGuard<'_, ()>, FlowError> {
+        self.lock(id)
+    }
+
+    /// The same for a name that nobody has.
+    ///
+    /// # Errors
+    /// [`FlowError::Busy`] after [`LOCK_WAIT`].
+    pub fn lock_name(&self, name: &str) -> Result<MutexGuard<'_, ()>, FlowError> {
+        self.lock(name.to_lowercase())
+    }
+
+    fn lock(&self, key: impl Hash) -> Result<MutexGuard<'_, ()>, FlowError> {
         let mut hasher = DefaultHasher::new();
-        id.hash(&mut hasher);
+        key.hash(&mut hasher);
         let stripe = usize::try_from(hasher.finish() % STRIPES as u64).expect("below STRIPES");
         self.locks[stripe].try_lock_for(LOCK_WAIT).ok_or(FlowError::Busy)
     }
@@ -130,6 +143,18 @@ impl Appliance {
             }
         };
         Ok(self.own_key.get_or_init(|| key).clone())
+    }
+
+    /// Writes the event of a row that was changed outside the appliance, if that is what the error says.
+    ///
+    /// # Errors
+    /// When the store cannot answer.
+    pub fn note_tampering(&self, error: &FlowError, actor: &Actor) -> Result<(), StoreError> {
+        let FlowError::Tampered { what, which } = error else { return Ok(()) };
+        tracing::error!(what, which, "changed outside the appliance");
+        let event = Event::failed(self.clock.now().wall_ms, "store.tampered", actor.clone(), *what)
+            .about("row", which.as_str());
+        self.store.write(move |w| event::append(w, &event).map(drop))
     }
 
     /// A new row id: UUIDv7, its random part from the HSM.

@@ -59,8 +59,7 @@ pub fn hsm_settings(config: &Config) -> HsmSettings {
 pub fn open(config: Config) -> anyhow::Result<Appliance> {
     let state: PathBuf = config.state_dir.clone();
     let store = Store::open(&state).with_context(|| format!("state directory {}", state.display()))?;
-    let (_, last_at) = store.read(event::last)?;
-    let clock = Clock::new(last_at)?;
+    let clock = Clock::new(store.read(event::latest_at)?)?;
     let hsm = Hsm::start(launcher()?, hsm_settings(&config));
     if let Status::Down { error } = hsm.status() {
         tracing::error!(%error, advice = error.advice(), "the HSM is not open");

@@ -9,6 +9,7 @@ pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod daemon;
+mod demo;
 pub mod flows;
 pub mod qr;
 pub mod sms;

@@ -22,7 +22,9 @@ use crate::store::outbox::{Dispatch, MessageRow};
 const LISTEN: Duration = Duration::from_millis(20);
 /// How often a modem looks for work that nobody rang for.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
-/// How often overdue messages are dropped.
+/// Backward step of the wall clock that raises an alarm, in milliseconds.
+const CLOCK_STEP_MS: i64 = 60_000;
+/// How often overdue messages are dropped, and the clock is looked at.
 const SWEEP: Duration = Duration::from_millis(500);
 /// Longest wait before a modem that failed is opened again.
 const REOPEN_MAX: Duration = Duration::from_secs(15);
@@ -108,7 +110,9 @@ pub fn start(app: &Arc<Appliance>, switch: &Arc<Switch>) -> std::io::Result<Vec<
 /// Settles what the former run left, then drops overdue messages.
 fn keep_outbox(app: &Appliance, switch: &Switch, ready: &AtomicBool) {
     let mut seen = 0;
+    let mut watch = ClockWatch::default();
     while !switch.is_stopped() {
+        watch.look(app);
         let done = if ready.load(Ordering::Acquire) {
             deliver::drop_overdue(app)
         } else {
@@ -123,6 +127,33 @@ fn keep_outbox(app: &Appliance, switch: &Switch, ready: &AtomicBool) {
             tracing::warn!(%error, "the outbox cannot be kept up");
         }
         seen = app.bell.wait(seen, SWEEP);
+    }
+}
+
+/// Raises an alarm once per step when the wall clock falls behind what was seen before.
+#[derive(Default)]
+struct ClockWatch {
+    behind: bool,
+}
+
+impl ClockWatch {
+    fn look(&mut self, app: &Appliance) {
+        let now = app.clock.now();
+        let behind = now.steady_ms - now.wall_ms > CLOCK_STEP_MS;
+        if behind && !self.behind {
+            let seconds = (now.steady_ms - now.wall_ms) / 1000;
+            tracing::error!(
+                seconds,
+                "the wall clock ran back; time-based codes may be refused until it is right"
+            );
+            let text = format!("{seconds} s behind the latest time seen");
+            let event = Event::failed(now.wall_ms, "clock.stepped_back", Actor::system("clock"), text);
+            if let Err(error) = app.store.write(move |w| crate::store::event::append(w, &event).map(drop)) {
+                tracing::error!(%error, "the clock's alarm could not be written down");
+                return;
+            }
+        }
+        self.behind = behind;
     }
 }
 
@@ -286,18 +317,26 @@ impl Worker<'_> {
             Ok(Some(text)) => text,
             Ok(None) => {
                 let error = Some("its code is not wanted any more".to_owned());
-                let dispatch = Dispatch { error, ..Dispatch::default() };
-                return Ok(deliver::settle(self.app, message, Outcome::Failed(dispatch))?);
+                self.settle(message, Outcome::Failed(Dispatch { error, ..Dispatch::default() }));
+                return Ok(());
+            }
+            Err(error) if error.is_unavailable() => {
+                let dispatch = Dispatch { error: Some(error.to_string()), ..Dispatch::default() };
+                self.settle(message, Outcome::Again(dispatch));
+                return Err(Lost::Flow(error));
             }
             Err(error) => {
-                let dispatch = Dispatch { error: Some(error.to_string()), ..Dispatch::default() };
-                deliver::settle(self.app, message, Outcome::Again(dispatch))?;
-                return Err(Lost::Flow(error));
+                if let Err(unwritten) = self.app.note_tampering(&error, &Actor::system(&self.section.id)) {
+                    tracing::error!(%unwritten, "tampering could not be written down");
+                }
+                let error = Some("what is stored of it cannot be used".to_owned());
+                self.settle(message, Outcome::Failed(Dispatch { error, ..Dispatch::default() }));
+                return Ok(());
             }
         };
         let (outcome, lost) = self.transmit(modem, message, &text);
         let again = matches!(outcome, Outcome::Again(_));
-        deliver::settle(self.app, message, outcome)?;
+        self.settle(message, outcome);
         if lost {
             return Err(Lost::Modem(ModemError::Unplugged(self.section.port.clone())));
         }
@@ -305,6 +344,18 @@ impl Worker<'_> {
             self.rest(RETRY_PAUSE);
         }
         Ok(())
+    }
+
+    /// Saves what came of a message, however long HSM or store take to answer again: nothing else is sent
+    /// meanwhile. At a stop the message stays `sending`, and the next start makes it `unknown`.
+    fn settle(&self, message: &MessageRow, outcome: Outcome) {
+        while let Err(error) = deliver::settle(self.app, message, outcome.clone()) {
+            tracing::warn!(modem = %self.section.id, %error, "what came of a message cannot be saved yet");
+            if self.switch.is_stopped() {
+                return;
+            }
+            self.rest(RETRY_PAUSE);
+        }
     }
 
     /// Sends all parts. The flag says that the modem is gone.

@@ -2,9 +2,10 @@
 //!
 //! * the **latch**: `latched` after the token refused the PIN (no login any more), or `permit` after an
 //!   operator released it (exactly one login);
-//! * beside it `*.login`: `trying` while the first login with a PIN file is under way, `proven` once it
-//!   succeeded. A child that ended in between leaves `trying`: whether the token counted a failure is then
-//!   unknown, which counts as one.
+//! * beside it `*.login`: `trying` while a login is under way, `proven` once one succeeded. A child that ended
+//!   in between leaves `trying`: whether the token counted a failure is then unknown. With a PIN file never
+//!   seen to work that counts as one; with one that worked before, [`UNCERTAIN_MAX`] of them in a row do, so
+//!   that a power cut during a start needs nobody, and a token that hangs at its login cannot be worn out.
 //!
 //! Neither holds the PIN or a digest of it. A file that cannot be understood counts as latched.
 
@@ -15,6 +16,9 @@ use std::path::{Path, PathBuf};
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+
+/// Logins in a row without a known end, with a PIN that had worked before, that count as a refusal.
+const UNCERTAIN_MAX: u8 = 2;
 
 /// Which file a PIN was read from: another identity may be another PIN.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -50,6 +54,9 @@ enum Outcome {
 #[derive(Debug, Serialize, Deserialize)]
 struct LoginFile {
     state: Outcome,
+    /// Logins in a row whose end nobody saw, with a PIN file that had worked before; this one included.
+    #[serde(default)]
+    uncertain: u8,
     token_label: String,
     pin_file: PinIdentity,
 }
@@ -92,30 +99,34 @@ impl Latch {
             Ok(None) => {}
         }
         match load::<LoginFile>(&login_path(&self.path)) {
-            Ok(Some(LoginFile { state: Outcome::Trying, .. })) | Err(_) => Standing::Latched,
+            Ok(Some(LoginFile { state: Outcome::Trying, uncertain, .. }))
+                if !(1..UNCERTAIN_MAX).contains(&uncertain) =>
+            {
+                Standing::Latched
+            }
+            Err(_) => Standing::Latched,
             Ok(_) => Standing::Free,
         }
     }
 
-    /// Before C_Login: uses up a permit, and notes that a PIN never seen to work is being tried. A failure
-    /// means that nothing may be tried; `true`, that the outcome is to be noted.
+    /// Before C_Login: uses up a permit, and notes that a PIN is being tried. A failure means that nothing may
+    /// be tried; `true`, that this PIN file has worked before.
     pub(crate) fn begin(&self, pin_file: &PinIdentity) -> io::Result<bool> {
-        let known = load::<LoginFile>(&login_path(&self.path))?;
-        let proven = known.is_some_and(|login| {
-            login.state == Outcome::Proven
-                && login.token_label == self.token_label
-                && login.pin_file == *pin_file
-        });
-        if !proven {
-            self.note(Outcome::Trying, pin_file)?;
-        }
+        let known = load::<LoginFile>(&login_path(&self.path))?
+            .filter(|login| login.token_label == self.token_label && login.pin_file == *pin_file);
+        let uncertain = match known {
+            Some(LoginFile { state: Outcome::Proven, .. }) => 1,
+            Some(LoginFile { state: Outcome::Trying, uncertain, .. }) if uncertain > 0 => uncertain + 1,
+            _ => 0,
+        };
+        self.note(Outcome::Trying, uncertain, pin_file)?;
         remove_durably(&self.path)?;
-        Ok(!proven)
+        Ok(uncertain > 0)
     }
 
     /// After C_Login succeeded.
     pub(crate) fn prove(&self, pin_file: &PinIdentity) -> io::Result<()> {
-        self.note(Outcome::Proven, pin_file)
+        self.note(Outcome::Proven, 0, pin_file)
     }
 
     /// After C_Login failed for a reason that is not the PIN's: the token counted nothing.
@@ -138,10 +149,15 @@ impl Latch {
         closed.or_else(|_| remove_durably(&login_path(&self.path)))
     }
 
-    fn note(&self, state: Outcome, pin_file: &PinIdentity) -> io::Result<()> {
+    fn note(&self, state: Outcome, uncertain: u8, pin_file: &PinIdentity) -> io::Result<()> {
         store(
             &login_path(&self.path),
-            &LoginFile { state, token_label: self.token_label.clone(), pin_file: pin_file.clone() },
+            &LoginFile {
+                state,
+                uncertain,
+                token_label: self.token_label.clone(),
+                pin_file: pin_file.clone(),
+            },
         )
     }
 }
@@ -238,6 +254,9 @@ mod tests {
         latch.prove(&PIN).expect("writable");
         latch.begin(&PIN).expect("writable");
         assert_eq!(latch.standing(), Standing::Free, "proven before");
+        latch.begin(&PIN).expect("writable");
+        assert_eq!(latch.standing(), Standing::Latched, "twice in a row without an end");
+        latch.prove(&PIN).expect("writable");
         latch.begin(&PinIdentity { inode: 9, ..PIN }).expect("writable");
         assert_eq!(latch.standing(), Standing::Latched, "another file");
     }

@@ -87,7 +87,22 @@ impl Default for Terms {
     }
 }
 
-/// What moves in a challenge; the HSM's state MAC covers it.
+/// What is fixed when a challenge is ordered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Order {
+    /// The handle.
+    pub id: Id,
+    /// Whom it asks.
+    pub user: Id,
+    /// Who asked for it.
+    pub application: Id,
+    /// The phone the code goes to.
+    pub phone: Option<Id>,
+    /// Digits of the code.
+    pub digits: u8,
+}
+
+/// What moves in a challenge; the HSM's state MAC covers it, together with the order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Progress {
     /// Where it stands.
@@ -118,14 +133,17 @@ impl Progress {
     }
 
     /// The bytes under the state MAC.
-    pub fn bytes(&self, challenge: &Id, user: &Id) -> Vec<u8> {
+    pub fn bytes(&self, order: &Order) -> Vec<u8> {
         let (boot, boot_ms) = match self.expires {
             None => ([0; 16], -1),
             Some(deadline) => (deadline.boot.0, i64::try_from(deadline.boot_ms).unwrap_or(i64::MAX)),
         };
         Canonical::new("countersign challenge 1")
-            .bytes(challenge)
-            .bytes(user)
+            .bytes(&order.id)
+            .bytes(&order.user)
+            .bytes(&order.application)
+            .optional(order.phone.as_ref().map(|id| id.as_slice()))
+            .int(i64::from(order.digits))
             .text(self.state.name())
             .int(i64::from(self.send_number))
             .int(i64::from(self.attempts))

@@ -152,8 +152,8 @@ pub struct Policy {
 }
 
 impl Policy {
-    /// The bytes that tie a wrapped secret to its token, its policy and its user.
-    pub fn binding(&self, token: &Id, serial: &str, user: Option<&Id>) -> Vec<u8> {
+    /// The bytes that tie a wrapped secret to its token, its policy, its user and its level of assurance.
+    pub fn binding(&self, token: &Id, serial: &str, user: Option<&Id>, loa: f64) -> Vec<u8> {
         let (period, t0) = match self.factor {
             Factor::Hotp => (0, 0),
             Factor::Totp { period, t0 } => (i64::from(period.get()), t0),
@@ -173,6 +173,7 @@ impl Policy {
             .int(truncation)
             .int(period)
             .int(t0)
+            .bytes(&loa.to_be_bytes())
             .finish()
     }
 }

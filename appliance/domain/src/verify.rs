@@ -29,6 +29,13 @@ impl Default for Window {
     }
 }
 
+impl Window {
+    /// Factors that the widest plan has: HOTP's or TOTP's window, and the one consumed last.
+    pub fn factors(&self) -> usize {
+        usize::from(self.look_ahead).max(2 * usize::from(self.steps) + 1) + 1
+    }
+}
+
 /// What a match at a factor means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Meaning {
@@ -111,8 +118,9 @@ fn drift_after(drift: i32, accepted: u64, step: u64, window: &Window) -> i32 {
     if !window.auto_adjust {
         return drift;
     }
+    // A resynchronisation may have found more drift than one login may teach: that is not cut back.
     let seen = i128::from(accepted) - i128::from(step);
-    let bound = i128::from(window.drift_max);
+    let bound = i128::from(window.drift_max.max(drift.saturating_abs()));
     i32::try_from(seen.clamp(-bound, bound)).unwrap_or(drift)
 }
 
@@ -256,6 +264,15 @@ mod tests {
         assert_eq!(drift(102), 2);
         assert_eq!(drift(109), 5);
         assert_eq!(drift(92), -5);
+    }
+
+    /// A token resynchronised far away stays found: its next codes do not pull it back by leaps.
+    #[test]
+    fn drift_found_by_a_resync_is_kept() {
+        let far = MovingState { drift: 80, ..state(-1) };
+        let plan = plan(&totp(), &far, &Window::default(), &Limits::default(), true, &now(3000));
+        assert_eq!(plan.candidates[0].factor, 180);
+        assert_eq!(plan.candidates[0].next.drift, 80);
     }
 
     proptest! {

@@ -17,7 +17,7 @@ use crate::store::application::ApplicationRow;
 use crate::store::{application, operator};
 
 /// Longest key that is looked at, in bytes.
-const KEY_MAX: usize = 128;
+pub(super) const KEY_MAX: usize = 128;
 
 /// The other end of a connection, as its listener knows it.
 #[derive(Clone, Debug)]

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use axum::body::Bytes;
-use axum::extract::{FromRequest, Request};
+use axum::extract::{FromRequest, FromRequestParts, Request};
+use axum::http::request::Parts;
 use serde::de::DeserializeOwned;
 
 use super::error::ApiError;
@@ -21,9 +22,48 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
 
     async fn from_request(request: Request, _: &S) -> Result<Self, Self::Rejection> {
         let bytes = read(request).await?;
-        serde_json::from_slice(&bytes)
-            .map(Json)
-            .map_err(|error| ApiError::malformed(format!("the body is not what it should be: {error}")))
+        serde_json::from_slice(&bytes).map(Json).map_err(|error| {
+            ApiError::malformed(format!("the body is not what it should be: {}", told(&error)))
+        })
+    }
+}
+
+/// What may be said of a JSON error: names of fields and places, never a value, which may be a code.
+fn told(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    let names_a_field =
+        ["missing field", "unknown field", "duplicate field"].iter().any(|t| text.starts_with(t));
+    if names_a_field || !error.is_data() {
+        return text;
+    }
+    format!("a value of another type at line {} column {}", error.line(), error.column())
+}
+
+/// The variable part of a path.
+pub(super) struct Path<T>(pub(super) T);
+
+impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for Path<T> {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Self::Rejection> {
+        match axum::extract::Path::from_request_parts(parts, state).await {
+            Ok(axum::extract::Path(value)) => Ok(Path(value)),
+            Err(_) => Err(ApiError::not_found("path")),
+        }
+    }
+}
+
+/// The query of a path.
+pub(super) struct Query<T>(pub(super) T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Query<T> {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Self::Rejection> {
+        match axum::extract::Query::from_request_parts(parts, state).await {
+            Ok(axum::extract::Query(value)) => Ok(Query(value)),
+            Err(error) => Err(ApiError::malformed(error.body_text())),
+        }
     }
 }
 
@@ -34,6 +74,10 @@ pub(super) async fn read(request: Request) -> Result<Bytes, ApiError> {
     whole.await.map_err(|_| late())?.map_err(|error| {
         let limit = std::error::Error::source(&error)
             .is_some_and(|source| source.is::<http_body_util::LengthLimitError>());
-        if limit { ApiError::too_large(BODY_MAX) } else { ApiError::malformed("the body did not arrive whole") }
+        if limit {
+            ApiError::too_large(BODY_MAX)
+        } else {
+            ApiError::malformed("the body did not arrive whole")
+        }
     })
 }

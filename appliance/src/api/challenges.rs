@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use domain::token::Id;
 
 use super::auth::Authenticated;
-use super::body::Json;
+use super::body::{Json, Path};
 use super::error::ApiError;
 use super::{Api, wire};
 use crate::clock::rfc3339;

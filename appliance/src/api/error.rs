@@ -15,7 +15,7 @@ use crate::store::StoreError;
 /// Media type of a problem.
 const PROBLEM_JSON: HeaderValue = HeaderValue::from_static("application/problem+json");
 /// Seconds after which a retry is worth it.
-const RETRY_AFTER: HeaderValue = HeaderValue::from_static("2");
+pub(super) const RETRY_AFTER: HeaderValue = HeaderValue::from_static("2");
 
 /// A problem as RFC 9457 describes it. `type` and `code` are stable.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
@@ -105,7 +105,8 @@ impl From<FlowError> for ApiError {
         match error {
             FlowError::Hsm(error) => error.into(),
             FlowError::Store(error) => error.into(),
-            FlowError::Busy | FlowError::RateLimited => Self::rate_limited(&detail),
+            FlowError::Busy => Self::new(StatusCode::SERVICE_UNAVAILABLE, "store-unavailable", detail),
+            FlowError::RateLimited => Self::rate_limited(&detail),
             FlowError::NotFound(what) => Self::not_found(what),
             FlowError::Conflict(_) => Self::new(StatusCode::CONFLICT, "conflict", detail),
             FlowError::Invalid(_) => Self::malformed(detail),
@@ -123,11 +124,11 @@ impl From<HsmError> for ApiError {
     fn from(error: HsmError) -> Self {
         let detail = format!("{error}: {}", error.advice());
         match error {
-            HsmError::Refused { .. } => Self::malformed(detail),
             HsmError::PinIncorrect | HsmError::PinLatched { .. } => {
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, "hsm-pin-latched", detail)
             }
-            HsmError::ModuleMissing { .. }
+            HsmError::Refused { .. }
+            | HsmError::ModuleMissing { .. }
             | HsmError::ModuleUnusable { .. }
             | HsmError::TokenMissing { .. }
             | HsmError::NotInitialised

@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use axum::extract::rejection::QueryRejection;
-use axum::extract::{Query, State};
+use axum::extract::State;
 use domain::names::{Serial, UserName};
 use serde::Deserialize;
 
 use super::auth::Authenticated;
+use super::body::Query;
 use super::error::ApiError;
 use super::users::{PAGE, PAGE_MAX};
 use super::{Api, wire};
@@ -59,9 +59,8 @@ fn view(row: EventRow) -> Result<wire::Event, StoreError> {
 pub(super) async fn list(
     State(api): State<Arc<Api>>,
     Authenticated(caller): Authenticated,
-    wanted: Result<Query<Wanted>, QueryRejection>,
+    Query(wanted): Query<Wanted>,
 ) -> Result<axum::Json<wire::List<wire::Event>>, ApiError> {
-    let Query(wanted) = wanted.map_err(|error| ApiError::malformed(error.body_text()))?;
     let parsed = wanted.token.as_deref().map(Serial::parse).transpose();
     let serial = parsed.map_err(|error| ApiError::malformed(error.to_string()))?;
     let parsed = wanted.user.as_deref().map(UserName::parse).transpose();

@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 
 use super::auth::Authenticated;
-use super::body::Json;
+use super::body::{Json, Path};
 use super::error::ApiError;
 use super::users::number;
 use super::{Api, wire};

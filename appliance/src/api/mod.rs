@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::routing::get;
+use domain::event::Actor;
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::sync::Semaphore;
 use utoipa::OpenApi;
@@ -21,6 +22,7 @@ mod challenges;
 mod error;
 mod events;
 mod messages;
+mod patient;
 mod privacyidea;
 pub mod serve;
 pub(crate) mod status;
@@ -67,6 +69,11 @@ impl Api {
         let app = Arc::clone(&self.app);
         let done = tokio::task::spawn_blocking(move || {
             let result = act(&app);
+            if let Err(error) = &result
+                && let Err(unwritten) = app.note_tampering(error, &Actor::system("api"))
+            {
+                tracing::error!(%unwritten, "tampering could not be written down");
+            }
             drop(place);
             result
         });

@@ -1,6 +1,6 @@
 //! Listening: Unix sockets and loopback HTTP, bounded in connections and patience.
 
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,6 +14,7 @@ use tokio::sync::{Semaphore, watch};
 use tower::ServiceExt;
 
 use super::auth::Peer;
+use super::patient::Patient;
 use crate::config::{Address, Listener};
 
 /// Connections of one listener at the most; beyond it a new one waits.
@@ -86,9 +87,20 @@ impl Bound {
                 },
             }
         }
+        self.unlink();
         let all = u32::try_from(CONNECTIONS_MAX).expect("a small number");
         if tokio::time::timeout(DRAIN_DEADLINE, places.acquire_many(all)).await.is_err() {
             tracing::warn!("connections were still open at the end");
+        }
+    }
+
+    /// Removes the socket's file, so that nobody finds a door without a house.
+    fn unlink(&self) {
+        let Bound::Unix(listener, _) = self else { return };
+        let address = listener.local_addr();
+        let path = address.as_ref().ok().and_then(|address| address.as_pathname());
+        if let Some(Err(error)) = path.map(std::fs::remove_file) {
+            tracing::warn!(%error, "the socket's file could not be removed");
         }
     }
 
@@ -119,8 +131,13 @@ enum Stream {
 }
 
 async fn remove_stale(path: &Path) -> std::io::Result<()> {
-    if !path.exists() {
-        return Ok(());
+    match std::fs::symlink_metadata(path) {
+        Err(_) => return Ok(()),
+        Ok(found) if !found.file_type().is_socket() => {
+            let text = "there is a file of that name, and it is no socket";
+            return Err(std::io::Error::new(std::io::ErrorKind::AlreadyExists, text));
+        }
+        Ok(_) => {}
     }
     if UnixStream::connect(path).await.is_ok() {
         return Err(std::io::Error::new(std::io::ErrorKind::AddrInUse, "another process answers there"));
@@ -141,7 +158,8 @@ async fn converse<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
     });
     let mut builder = hyper::server::conn::http1::Builder::new();
     builder.timer(TokioTimer::new()).header_read_timeout(HEADER_DEADLINE);
-    let connection = builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(service));
+    let connection =
+        builder.serve_connection(TokioIo::new(Patient::new(stream)), TowerToHyperService::new(service));
     tokio::pin!(connection);
     let ended = tokio::select! {
         ended = &mut connection => ended,

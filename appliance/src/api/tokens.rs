@@ -2,8 +2,7 @@
 
 use std::sync::Arc;
 
-use axum::extract::rejection::QueryRejection;
-use axum::extract::{Path, Query, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use domain::names::{Serial, UserName};
 use domain::otpauth::{OtpAuth, decode_base32};
@@ -11,7 +10,7 @@ use domain::token::{Factor, Policy};
 use oath::{Algorithm, CodeFormat, Digits, Period, Truncation};
 
 use super::auth::Authenticated;
-use super::body::Json;
+use super::body::{Json, Path, Query};
 use super::error::ApiError;
 use super::users::{Page, user_name};
 use super::{Api, wire};
@@ -20,6 +19,8 @@ use crate::flows::tokens::{self, Change};
 use crate::qr;
 use crate::store::token::TokenRow;
 
+/// Longest issuer of an imported URI, in characters.
+const ISSUER_MAX: usize = 64;
 /// Most digits of a soft token's code: apps show no more (D-31).
 const SOFT_DIGITS_MAX: u8 = 8;
 
@@ -58,6 +59,9 @@ fn new_token(user: UserName, new: wire::NewToken) -> Result<tokens::NewToken, Ap
         }
         let uri = OtpAuth::parse(uri).map_err(|error| ApiError::malformed(error.to_string()))?;
         let policy = policy(uri.totp, uri.algorithm, uri.digits, uri.period)?;
+        if uri.issuer.as_ref().is_some_and(|issuer| issuer.chars().count() > ISSUER_MAX) {
+            return Err(ApiError::malformed(format!("the issuer is longer than {ISSUER_MAX} characters")));
+        }
         let (counter, issuer) = (uri.counter, uri.issuer);
         return Ok(tokens::NewToken { user, policy, counter, secret: Some(uri.secret), issuer });
     }
@@ -113,8 +117,7 @@ pub(super) async fn add(
     let new = new_token(user_name(&name)?, new)?;
     let enrolled =
         api.act_as(caller, "tokens:write", move |app, caller| tokens::add(app, caller, new)).await?;
-    let code =
-        qr::encode(&enrolled.uri).ok_or_else(|| ApiError::malformed("the URI is too long for a QR code"))?;
+    let code = qr::encode(&enrolled.uri).expect("names, issuer and secret fit a QR code many times over");
     let answer = wire::EnrolledToken {
         serial: enrolled.token.serial.to_string(),
         otpauth_uri: enrolled.uri.to_string(),
@@ -154,9 +157,8 @@ pub(super) async fn of_user(
 pub(super) async fn list(
     State(api): State<Arc<Api>>,
     Authenticated(caller): Authenticated,
-    page: Result<Query<Page>, QueryRejection>,
+    Query(page): Query<Page>,
 ) -> Result<axum::Json<wire::List<wire::Token>>, ApiError> {
-    let Query(page) = page.map_err(|error| ApiError::malformed(error.body_text()))?;
     let limit = page.limit();
     let items: Vec<wire::Token> = api
         .act_as(caller, "users:read", move |app, _| {

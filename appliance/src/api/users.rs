@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
-use axum::extract::{Path, Query, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use domain::names::UserName;
 use domain::phone::Msisdn;
 use serde::Deserialize;
 
 use super::auth::Authenticated;
-use super::body::Json;
+use super::body::{Json, Path, Query};
 use super::error::ApiError;
 use super::{Api, wire};
 use crate::clock::rfc3339;
@@ -83,9 +83,8 @@ pub(super) async fn add(
 pub(super) async fn list(
     State(api): State<Arc<Api>>,
     Authenticated(caller): Authenticated,
-    page: Result<Query<Page>, axum::extract::rejection::QueryRejection>,
+    Query(page): Query<Page>,
 ) -> Result<axum::Json<wire::List<wire::User>>, ApiError> {
-    let Query(page) = page.map_err(|error| ApiError::malformed(error.body_text()))?;
     let limit = page.limit();
     let found = api
         .act_as(caller, "users:read", move |app, _| {

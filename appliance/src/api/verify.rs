@@ -9,7 +9,7 @@ use super::auth::Authenticated;
 use super::body::Json;
 use super::error::ApiError;
 use super::{Api, wire};
-use crate::flows::verify::{self, Attempt, Target, Verdict};
+use crate::flows::verify::{self, Attempt, Only, Target, Verdict};
 
 /// Verify a code. Whatever is wrong with it, a rejection is the same bytes.
 #[utoipa::path(post, path = "/v1/verify", tag = "verification",
@@ -31,7 +31,7 @@ pub(super) async fn verify(
         None => None,
         Some(text) => Some(RequestId::parse(&text).map_err(|e| ApiError::malformed(e.to_string()))?),
     };
-    let attempt = Attempt { target, otp: request.otp, request_id };
+    let attempt = Attempt { target, only: Only::default(), otp: request.otp, request_id };
     let verdict = api.act_as(caller, "verify", move |app, caller| verify::run(app, caller, &attempt)).await?;
     Ok(axum::Json(answer(verdict)))
 }

@@ -13,7 +13,7 @@ pub struct List<T> {
 }
 
 /// A user to add.
-#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[derive(Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewUser {
     /// Letters, digits and `. _ - @ +`, at most 64 characters; folded to lower case.
@@ -48,7 +48,7 @@ pub struct User {
 }
 
 /// A number that someone has verified.
-#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[derive(Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct VerifiedPhone {
     /// `+` and country code, at most 15 digits.
@@ -59,7 +59,7 @@ pub struct VerifiedPhone {
 }
 
 /// A token to enrol. Without `secret` and `uri` the HSM makes the secret.
-#[derive(Debug, Default, Serialize, Deserialize, ToSchema)]
+#[derive(Default, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewToken {
     /// `totp` or `hotp`; not with `uri`.
@@ -86,7 +86,7 @@ pub struct NewToken {
 }
 
 /// A token just enrolled: what the user's app scans, shown this once.
-#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[derive(Serialize, Deserialize, ToSchema)]
 pub struct EnrolledToken {
     /// Serial.
     pub serial: String,
@@ -131,7 +131,7 @@ pub struct Token {
 }
 
 /// Two consecutive codes of a token that went astray.
-#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[derive(Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Resync {
     /// The first code.
@@ -141,7 +141,7 @@ pub struct Resync {
 }
 
 /// A code to verify: exactly one of `user` and `token`.
-#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[derive(Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct VerifyRequest {
     /// Any active token of this user.
@@ -158,7 +158,7 @@ pub struct VerifyRequest {
 }
 
 /// The code of a challenge.
-#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[derive(Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ChallengeAnswer {
     /// The code as typed.
@@ -205,7 +205,7 @@ pub struct Challenge {
 }
 
 /// A text to send.
-#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[derive(Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewMessage {
     /// `+` and country code.
@@ -245,7 +245,7 @@ pub struct NewApplication {
 }
 
 /// An application just added: its key, shown this once.
-#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[derive(Serialize, Deserialize, ToSchema)]
 pub struct ApplicationKey {
     /// Name.
     pub name: String,

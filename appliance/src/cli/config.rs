@@ -24,7 +24,10 @@ pub(super) fn run(global: &Global, command: ConfigCommand) -> Result<ExitCode, F
     let ConfigCommand::Check { file } = command;
     let path = file.unwrap_or_else(|| global.config.clone());
     match config::load(&path) {
-        Ok(_) => {
+        Ok(config) => {
+            for key in &config.idle_keys {
+                eprintln!("{}: {key}: understood, but without effect in this version", path.display());
+            }
             let ok = json!({ "file": path, "findings": [] });
             print(global, &ok, |_| format!("{}: no findings", path.display()))
         }

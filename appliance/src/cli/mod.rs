@@ -12,6 +12,7 @@ mod app;
 mod audit;
 mod client;
 mod config;
+mod demo;
 mod events;
 mod hsm;
 mod modem;
@@ -99,6 +100,10 @@ enum Command {
     Audit(audit::AuditCommand),
     /// List events.
     Events(events::EventsArgs),
+    Demo(demo::DemoArgs),
+    /// A child of the demo, which starts it.
+    #[command(name = crate::demo::DEMO_CHILD, hide = true)]
+    DemoChild(demo::ChildArgs),
     /// Print the API's OpenAPI 3.1 description.
     Openapi,
     /// Print a shell's completions.
@@ -130,6 +135,8 @@ pub fn main() -> ExitCode {
         Command::App(command) => app::run(&global, command),
         Command::Audit(command) => audit::run(&global, command),
         Command::Events(args) => events::run(&global, &args),
+        Command::Demo(args) => demo::run(&global, args),
+        Command::DemoChild(args) => demo::child(&args),
         Command::Openapi => {
             print!("{}", crate::api::openapi_json());
             Ok(ExitCode::from(EXIT_DONE))

@@ -90,6 +90,12 @@ pub(super) fn check(text: &str, file: File) -> Result<Config, Vec<Finding>> {
     {
         c.find(url, "public_url", "must begin with https:// or http://");
     }
+    let idle_keys = [
+        ("public_url", file.public_url.is_some()),
+        ("hsm.sandbox", file.hsm.sandbox.is_some()),
+        ("hsm.paths_rw", !file.hsm.paths_rw.is_empty()),
+    ];
+    let idle_keys = idle_keys.into_iter().filter(|(_, there)| *there).map(|(key, _)| key).collect();
     let issuer = issuer(&mut c, file.issuer);
     let hsm = hsm(&mut c, file.hsm);
     if file.listen.is_empty() {
@@ -112,6 +118,7 @@ pub(super) fn check(text: &str, file: File) -> Result<Config, Vec<Finding>> {
             terms,
             sms_message,
             privacyidea_verbose: file.compat.privacyidea.verbose,
+            idle_keys,
         }),
         _ => {
             c.findings.sort_by_key(|finding| finding.line);

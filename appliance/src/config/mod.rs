@@ -43,6 +43,8 @@ pub struct Config {
     pub sms_message: String,
     /// Whether privacyIDEA's own texts are given for refusals.
     pub privacyidea_verbose: bool,
+    /// Keys that are understood and have no effect in this version.
+    pub idle_keys: Vec<&'static str>,
 }
 
 /// How to reach the HSM.

@@ -1,5 +1,6 @@
 //! Client applications: a name, what it may do, and a key shown once.
 
+use domain::event::{Actor, Event};
 use domain::names::ApplicationName;
 use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
@@ -116,7 +117,13 @@ pub fn named(app: &Appliance, name: &ApplicationName) -> Result<ApplicationRow, 
         revoked_at: None,
     };
     let inserted = row.clone();
-    match app.store.write(move |w| application::insert(w, &inserted)) {
+    let event = Event::ok(row.created_at, "application.added", Actor::system("listener"))
+        .about("application", name.as_str());
+    let written = app.store.write(move |w| {
+        application::insert(w, &inserted)?;
+        event::append(w, &event).map(drop)
+    });
+    match written {
         Ok(()) => Ok(row),
         Err(crate::store::StoreError::Exists(_)) => {
             app.store.read(|c| application::by_name(c, name))?.ok_or(FlowError::NotFound("application"))

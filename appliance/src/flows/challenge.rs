@@ -2,7 +2,7 @@
 
 use domain::challenge::{ChallengeError, Progress, State};
 use domain::event::Event;
-use domain::names::UserName;
+use domain::names::{Serial, UserName};
 use domain::sentcode;
 use domain::time::Now;
 use domain::token::Id;
@@ -12,16 +12,18 @@ use oath::Code;
 
 use super::guess::{clear_failures, count_failure};
 use super::verify::Verdict;
-use super::{Caller, FlowError, handle, users};
+use super::{Caller, FlowError, handle, parse_handle, users};
 use crate::appliance::Appliance;
 use crate::store::challenge::ChallengeRow;
 use crate::store::outbox::MessageRow;
 use crate::store::phone::PhoneRow;
 use crate::store::user::UserRow;
-use crate::store::{challenge, event, outbox, phone, user};
+use crate::store::{StoreError, Writing, challenge, event, outbox, phone, token, user};
 
 /// Level of assurance of an accepted code that was sent by SMS.
 const SMS_LOA: f64 = 2.0;
+/// What the serial of a challenge begins with.
+const SERIAL_PREFIX: &str = "SMS-";
 
 /// A challenge as its application may see it.
 #[derive(Clone, Debug)]
@@ -34,90 +36,174 @@ pub struct View {
     pub expires_at_ms: Option<i64>,
 }
 
+/// Whose a challenge is said to be: each part that is given must hold, and one must be given.
+#[derive(Clone, Debug, Default)]
+pub struct Whose {
+    /// Name of the user.
+    pub user: Option<String>,
+    /// Serial of a token of the user, or of one of the user's challenges.
+    pub serial: Option<String>,
+}
+
+impl Whose {
+    fn name(&self) -> &str {
+        self.user.as_deref().or(self.serial.as_deref()).unwrap_or_default()
+    }
+
+    fn find(&self, connection: &rusqlite::Connection) -> Result<Option<UserRow>, StoreError> {
+        let named = match &self.user {
+            None => None,
+            Some(name) => {
+                let Ok(name) = UserName::parse(name) else { return Ok(None) };
+                let Some(named) = user::by_name(connection, &name)? else { return Ok(None) };
+                Some(named)
+            }
+        };
+        let Some(serial) = &self.serial else { return Ok(named) };
+        let Ok(serial) = Serial::parse(serial) else { return Ok(None) };
+        let challenged = serial.as_str().strip_prefix(SERIAL_PREFIX).and_then(parse_handle);
+        let owner = match challenged {
+            Some(id) => challenge::by_id(connection, &id)?.map(|row| row.user_id),
+            None => token::by_serial(connection, &serial)?.and_then(|token| token.user_id),
+        };
+        let Some(owner) = owner else { return Ok(None) };
+        match named {
+            Some(named) => Ok((named.id == owner).then_some(named)),
+            None => user::by_id(connection, &owner),
+        }
+    }
+}
+
+/// The serial under which a challenge counts as a token.
+pub fn serial(id: &Id) -> String {
+    format!("{SERIAL_PREFIX}{}", handle(id))
+}
+
 /// Orders a code for a user's verified phone.
 ///
 /// # Errors
 /// [`FlowError::NoUserOrPhone`] alike for an unknown user and for one without a verified number (SMS-08);
 /// [`FlowError::RateLimited`] when the limiter refuses; [`FlowError::NoModem`] without a modem.
 pub fn create(app: &Appliance, caller: &Caller, name: &str) -> Result<View, FlowError> {
+    let whose = Whose { user: Some(name.to_owned()), serial: None };
+    order(app, caller, &whose)?.map_err(|reason| match reason {
+        Reason::Limited | Reason::Locked => FlowError::RateLimited,
+        _ => FlowError::NoUserOrPhone,
+    })
+}
+
+/// As [`create`], and says why not.
+///
+/// # Errors
+/// [`FlowError::NoModem`] without a modem; when the HSM or the store cannot answer.
+pub fn order(app: &Appliance, caller: &Caller, whose: &Whose) -> Result<Result<View, Reason>, FlowError> {
     if app.config.modems.is_empty() {
         return Err(FlowError::NoModem);
     }
-    let Some((owner, bound)) = reachable(app, name)? else {
-        return Err(no_user_or_phone(app, caller)?);
+    let Some(found) = app.store.read(|c| whose.find(c))? else {
+        let _order = app.lock_name(whose.name())?;
+        refuse_unreachable(app, caller)?;
+        return Ok(Err(Reason::UnknownUser));
     };
-    let _order = app.lock_user(&owner.id)?;
+    let _order = app.lock_user(&found.id)?;
+    let (owner, bound) = match reachable(app, whose)? {
+        Ok(found) => found,
+        Err(reason) => {
+            refuse_unreachable(app, caller)?;
+            return Ok(Err(reason));
+        }
+    };
     let now = app.clock.now();
     if let Err(reason) = app.admit(caller, &owner, &now)? {
+        app.match_decoy("")?;
         let event = Event::refused(now.wall_ms, "sms.challenge_refused", caller.actor.clone(), reason.name());
         app.refuse(event.about("user_ref", &owner.user_ref))?;
-        return Err(FlowError::RateLimited);
+        return Ok(Err(reason));
     }
-    let id: Id = app.random()?;
-    let progress = Progress::start();
-    let older = app.store.read(|c| challenge::open_of(c, &owner.id, &caller.application))?;
-    let mut bytes = vec![progress.bytes(&id, &owner.id)];
-    for former in &older {
-        bytes.push(former.bytes(&former.progress));
-        bytes.push(former.bytes(&superseded(&former.progress)));
-    }
-    let macs = app.hsm.mac(MacPurpose::State, bytes)?;
-    let (state_mac, former_macs) = macs.split_first().ok_or(hsm::HsmError::Protocol)?;
-    let row = ChallengeRow {
-        id,
+    let mut row = ChallengeRow {
+        id: app.random()?,
         user_id: owner.id,
         application_id: caller.application,
         purpose: "login".to_owned(),
         phone_id: Some(bound.id),
         digits: app.config.terms.digits,
-        progress,
-        state_mac: *state_mac,
+        progress: Progress::start(),
+        state_mac: [0; 32],
         created_at: now.wall_ms,
     };
+    let macs = app.hsm.mac(MacPurpose::State, vec![row.bytes(&row.progress)])?;
+    row.state_mac = *macs.first().ok_or(hsm::HsmError::Protocol)?;
+    let superseding = superseding(app, &owner.id, Some(&caller.application))?;
     let message = message_for(app, &row, &owner, &bound, &now)?;
     let phone_masked = users::open_number(app, &owner, &bound.number)?.masked();
     let event = app
         .event("sms.challenge_ordered", caller)
         .about("user_ref", &owner.user_ref)
-        .about("challenge", handle(&id));
-    let superseding: Vec<_> = older
-        .into_iter()
-        .zip(former_macs.chunks_exact(2).map(|pair| [pair[0], pair[1]]))
-        .filter(|(former, [present, _])| former.state_mac == *present)
-        .map(|(former, [_, next])| (former, next))
-        .collect();
-    let (inserted, at) = (row.clone(), now.wall_ms);
+        .about("challenge", handle(&row.id));
+    let inserted = row.clone();
     app.store.write(move |w| {
-        for (former, next_mac) in &superseding {
-            challenge::put_progress(w, former, &superseded(&former.progress), next_mac, at)?;
-        }
+        supersede(w, &superseding, now.wall_ms)?;
         challenge::insert(w, &inserted)?;
         outbox::insert(w, &message)?;
         event::append(w, &event).map(drop)
     })?;
     app.bell.ring();
-    Ok(View { row, phone_masked, expires_at_ms: None })
+    Ok(Ok(View { row, phone_masked, expires_at_ms: None }))
+}
+
+/// A user's open challenges with the state that ends each of them. The caller holds the user's lock.
+pub(super) fn superseding(
+    app: &Appliance,
+    user: &Id,
+    application: Option<&Id>,
+) -> Result<Vec<(ChallengeRow, [u8; 32])>, FlowError> {
+    let open = app.store.read(|c| challenge::open_of(c, user, application))?;
+    let mut ending = Vec::with_capacity(open.len());
+    for row in open {
+        match next_mac(app, &row, &superseded(&row.progress)) {
+            Ok(mac) => ending.push((row, mac)),
+            // Its own MAC does not fit, so none of its codes can be accepted: it stands in nobody's way.
+            Err(error @ FlowError::Tampered { .. }) => {
+                app.note_tampering(&error, &domain::event::Actor::system("challenges"))?;
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(ending)
+}
+
+/// Ends what [`superseding`] found, in the act's own transaction.
+pub(super) fn supersede(
+    writing: &mut Writing<'_>,
+    ending: &[(ChallengeRow, [u8; 32])],
+    at_ms: i64,
+) -> Result<(), StoreError> {
+    for (row, mac) in ending {
+        challenge::put_progress(writing, row, &superseded(&row.progress), mac, at_ms)?;
+    }
+    Ok(())
 }
 
 fn superseded(progress: &Progress) -> Progress {
     Progress { state: State::Superseded, ..*progress }
 }
 
-/// The user and the verified phone, if there are both.
-fn reachable(app: &Appliance, name: &str) -> Result<Option<(UserRow, PhoneRow)>, FlowError> {
-    let Ok(name) = UserName::parse(name) else { return Ok(None) };
+/// The user and the verified phone, or which of them is missing.
+fn reachable(app: &Appliance, whose: &Whose) -> Result<Result<(UserRow, PhoneRow), Reason>, FlowError> {
     Ok(app.store.read(|c| {
-        let Some(owner) = user::by_name(c, &name)?.filter(|u| u.state == "active") else { return Ok(None) };
+        let Some(owner) = whose.find(c)? else { return Ok(Err(Reason::UnknownUser)) };
+        if owner.state != "active" {
+            return Ok(Err(Reason::NoToken));
+        }
         let bound = phone::of_user(c, &owner.id)?.filter(|phone| phone.state == "verified");
-        Ok(bound.map(|bound| (owner, bound)))
+        Ok(bound.map(|bound| (owner, bound)).ok_or(Reason::NoToken))
     })?)
 }
 
-fn no_user_or_phone(app: &Appliance, caller: &Caller) -> Result<FlowError, FlowError> {
+fn refuse_unreachable(app: &Appliance, caller: &Caller) -> Result<(), FlowError> {
     app.match_decoy("")?;
     let now_ms = app.clock.now().wall_ms;
-    app.refuse(Event::refused(now_ms, "sms.no_user_or_phone", caller.actor.clone(), "no_user_or_phone"))?;
-    Ok(FlowError::NoUserOrPhone)
+    app.refuse(Event::refused(now_ms, "sms.no_user_or_phone", caller.actor.clone(), "no_user_or_phone"))
 }
 
 fn message_for(
@@ -182,7 +268,9 @@ pub fn resend(app: &Appliance, caller: &Caller, id: &Id) -> Result<View, FlowErr
     let _order = app.lock_user(&found.user_id)?;
     let (row, _) = own(app, caller, id)?.ok_or(FlowError::NotFound("challenge"))?;
     let now = app.clock.now();
-    if app.admit(caller, &owner, &now)?.is_err() {
+    if let Err(reason) = app.admit(caller, &owner, &now)? {
+        let event = Event::refused(now.wall_ms, "sms.challenge_refused", caller.actor.clone(), reason.name());
+        app.refuse(event.about("user_ref", &owner.user_ref))?;
         return Err(FlowError::RateLimited);
     }
     let next = row.progress.aged(&now).resend(&app.config.terms).map_err(|error| match error {
@@ -217,6 +305,8 @@ pub fn resend(app: &Appliance, caller: &Caller, id: &Id) -> Result<View, FlowErr
 /// # Errors
 /// [`FlowError::NotFound`]; [`FlowError::Conflict`] once it has ended.
 pub fn cancel(app: &Appliance, caller: &Caller, id: &Id) -> Result<View, FlowError> {
+    let (found, _) = own(app, caller, id)?.ok_or(FlowError::NotFound("challenge"))?;
+    let _order = app.lock_user(&found.user_id)?;
     let (row, owner) = own(app, caller, id)?.ok_or(FlowError::NotFound("challenge"))?;
     let next = row.progress.ended(State::Cancelled).map_err(|e| FlowError::Conflict(e.to_string()))?;
     let next_mac = next_mac(app, &row, &next)?;
@@ -225,12 +315,16 @@ pub fn cancel(app: &Appliance, caller: &Caller, id: &Id) -> Result<View, FlowErr
         .event("sms.challenge_cancelled", caller)
         .about("user_ref", &owner.user_ref)
         .about("challenge", handle(id));
-    app.store.write(move |w| {
-        if challenge::put_progress(w, &row, &next, &next_mac, at)? {
+    let ended = app.store.write(move |w| {
+        let ended = challenge::put_progress(w, &row, &next, &next_mac, at)?;
+        if ended {
             event::append(w, &event)?;
         }
-        Ok(())
+        Ok(ended)
     })?;
+    if !ended {
+        return Err(FlowError::Conflict("the challenge was answered meanwhile".to_owned()));
+    }
     show(app, caller, id)
 }
 
@@ -243,16 +337,43 @@ pub(super) fn next_mac(app: &Appliance, row: &ChallengeRow, next: &Progress) -> 
     }
 }
 
+/// Where a challenge stands, for whoever has its handle; none for a handle that nobody has.
+///
+/// # Errors
+/// When the store cannot answer.
+pub fn state(app: &Appliance, id: &Id) -> Result<Option<State>, FlowError> {
+    let found = app.store.read(|c| challenge::by_id(c, id))?;
+    Ok(found.map(|row| row.progress.aged(&app.clock.now()).state))
+}
+
+/// As [`verify`], for a caller who lets in whom it names: somebody else's challenge is rejected unseen.
+///
+/// # Errors
+/// As [`verify`].
+pub fn verify_of(
+    app: &Appliance,
+    caller: &Caller,
+    id: &Id,
+    whose: &Whose,
+    otp: &str,
+) -> Result<Verdict, FlowError> {
+    let said = app.store.read(|c| whose.find(c))?.map(|person| person.id);
+    match own(app, caller, id)? {
+        Some((row, _)) if said == Some(row.user_id) => verify(app, caller, id, otp),
+        _ => refuse(app, caller, None, otp, Reason::NoToken),
+    }
+}
+
 /// Verifies the code that was sent. One challenge accepts one code, once.
 ///
 /// # Errors
 /// [`FlowError`] when the HSM or the store cannot answer: nothing was accepted and nothing counted.
 pub fn verify(app: &Appliance, caller: &Caller, id: &Id, otp: &str) -> Result<Verdict, FlowError> {
-    let Some((found, owner)) = own(app, caller, id)? else {
+    let Some((found, _)) = own(app, caller, id)? else {
         return refuse(app, caller, None, otp, Reason::NoToken);
     };
     let _order = app.lock_user(&found.user_id)?;
-    let Some((row, owner)) = own(app, caller, id)?.map(|(row, _)| (row, owner)) else {
+    let Some((row, owner)) = own(app, caller, id)? else {
         return refuse(app, caller, None, otp, Reason::NoToken);
     };
     let now = app.clock.now();
@@ -267,8 +388,10 @@ pub fn verify(app: &Appliance, caller: &Caller, id: &Id, otp: &str) -> Result<Ve
     if progress.state != State::Waiting {
         return refuse(app, caller, about, otp, Reason::Wrong);
     }
-    let fresh = app.store.read(|c| user::by_id(c, &owner.id))?.unwrap_or_else(|| owner.clone());
-    if let Err(reason) = app.admit(caller, &fresh, &now)? {
+    if owner.state != "active" {
+        return refuse(app, caller, about, otp, Reason::Locked);
+    }
+    if let Err(reason) = app.admit(caller, &owner, &now)? {
         return refuse(app, caller, about, otp, reason);
     }
     match_sent(app, caller, &row, &owner, otp, &now)
@@ -328,19 +451,22 @@ fn match_sent(
                 event::append(w, if won { &verified } else { &lost })?;
                 Ok(won)
             })?;
-            let accept = || Verdict::Accept { serial: format!("SMS-{}", handle(&row.id)), loa: SMS_LOA };
+            let accept = || Verdict::Accept { serial: serial(&row.id), loa: SMS_LOA };
             Ok(if won { accept() } else { Verdict::Reject })
         }
         Some(Matched::Miss { next_mac }) => {
             let next_mac = *next_mac;
             let failed =
                 subject(Event::refused(at, "sms.failed", caller.actor.clone(), Reason::Wrong.name()));
+            let locked = subject(app.event("user.locked", caller));
             let exhausted = (miss.state == State::Exhausted)
                 .then(|| subject(app.event("sms.attempts_exhausted", caller)));
             app.store.write(move |w| {
                 challenge::put_progress(w, &loaded, &miss, &next_mac, at)?;
-                count_failure(w, &limits, &loaded.user_id, &application, &now)?;
                 event::append(w, &failed)?;
+                if count_failure(w, &limits, &loaded.user_id, &application, &now)? {
+                    event::append(w, &locked)?;
+                }
                 exhausted.iter().try_for_each(|event| event::append(w, event).map(drop))
             })?;
             Ok(Verdict::Reject)

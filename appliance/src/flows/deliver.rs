@@ -15,7 +15,7 @@ use super::{FlowError, handle, messages, users};
 use crate::appliance::Appliance;
 use crate::store::challenge::ChallengeRow;
 use crate::store::outbox::{Dispatch, MessageRow};
-use crate::store::{StoreError, Writing, challenge, event, outbox, user};
+use crate::store::{StoreError, Writing, challenge, event, outbox, phone, user};
 
 /// Messages settled in one sweep at the most.
 const SWEEP_MAX: usize = 256;
@@ -50,16 +50,23 @@ pub fn compose(app: &Appliance, message: &MessageRow) -> Result<Option<Text>, Fl
         return text(message, &number, &body).map(Some);
     };
     let found = app.store.read(|c| {
-        let row = challenge::by_id(c, challenge_id)?;
-        let owner = message.user_id.map(|id| user::by_id(c, &id)).transpose()?.flatten();
-        Ok(row.zip(owner))
+        let Some(row) = challenge::by_id(c, challenge_id)? else { return Ok(None) };
+        let owner = user::by_id(c, &row.user_id)?;
+        let bound = phone::of_user(c, &row.user_id)?;
+        Ok(owner.zip(bound).map(|(owner, bound)| (row, owner, bound)))
     })?;
-    let Some((row, owner)) = found else { return Ok(None) };
+    let Some((row, owner, bound)) = found else { return Ok(None) };
+    // The number is the one bound at this moment: a message queued for a former number goes nowhere.
     let wanted = row.progress.state == domain::challenge::State::Delivering
-        && Some(row.progress.send_number) == message.send_number;
+        && Some(row.progress.send_number) == message.send_number
+        && Some(row.user_id) == message.user_id
+        && Some(bound.id) == row.phone_id
+        && bound.state == "verified"
+        && bound.number == message.number;
     if !wanted {
         return Ok(None);
     }
+    next_mac(app, &row, &row.progress)?;
     let code = app.hsm.compute(hsm::Compute {
         format: sentcode::sent_format(row.digits),
         messages: sentcode::sent_messages(&row.id, row.progress.send_number),
@@ -97,9 +104,10 @@ pub enum Outcome {
 /// Saves what came of a message and what it means for its challenge, in one transaction.
 ///
 /// # Errors
-/// When the HSM or the store cannot answer: the message stays `sending`, and the next start makes it
-/// `unknown`.
+/// When the HSM or the store cannot answer: the message stays `sending` until a later call succeeds, or the
+/// next start makes it `unknown`.
 pub fn settle(app: &Appliance, message: &MessageRow, outcome: Outcome) -> Result<(), FlowError> {
+    let _order = message.user_id.map(|id| app.lock_user(&id)).transpose()?;
     let now = app.clock.now();
     let (to, kind, mut dispatch) = match outcome {
         Outcome::Sent(dispatch) if message.challenge_id.is_some() => {
@@ -143,10 +151,14 @@ fn follow_up(
     let Some(row) = app.store.read(|c| challenge::by_id(c, id))? else { return Ok(None) };
     match step(row.progress, number) {
         Err(_) => Ok(None),
-        Ok(next) => {
-            let mac = next_mac(app, &row, &next)?;
-            Ok(Some((row, next, mac)))
-        }
+        Ok(next) => match next_mac(app, &row, &next) {
+            Ok(mac) => Ok(Some((row, next, mac))),
+            Err(error @ FlowError::Tampered { .. }) => {
+                app.note_tampering(&error, &Actor::system("outbox"))?;
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        },
     }
 }
 
@@ -197,6 +209,7 @@ pub fn settle_interrupted(app: &Appliance) -> Result<usize, FlowError> {
 pub fn drop_overdue(app: &Appliance) -> Result<(), FlowError> {
     let now = app.clock.now();
     for message in app.store.read(|c| outbox::overdue(c, &now, SWEEP_MAX))? {
+        let _order = message.user_id.map(|id| app.lock_user(&id)).transpose()?;
         let follow = follow_up(app, &message, Progress::undeliverable)?;
         let error = Some("its time was over before a modem could take it".to_owned());
         let event = event_about(app, &message, "sms.expired", error.as_deref());

@@ -13,8 +13,6 @@ use crate::appliance::{Appliance, Decoy};
 use crate::store::user::UserRow;
 use crate::store::{StoreError, Writing, event, limiter, user};
 
-/// Factors of a decoy match: as many as a TOTP with the usual window has.
-const DECOY_FACTORS: u64 = 4;
 /// Candidate when the text is no code.
 const NO_CODE: &[u8] = b"------";
 
@@ -40,9 +38,8 @@ impl Appliance {
         let decoy = self.decoy()?;
         let candidate = if oath::Code::parse(otp).is_ok() { otp.as_bytes() } else { NO_CODE };
         let state = Decoy::BINDING.to_vec();
-        let factors = (0..DECOY_FACTORS)
-            .map(|n| Factor { messages: vec![oath::moving_factor(n).to_vec()], next_state: state.clone() })
-            .collect();
+        let mut factors = Vec::new();
+        pad(&mut factors, self.config.window.factors(), &state);
         let matched = self.hsm.match_codes(vec![Match {
             key: MatchKey::Record {
                 record: decoy.record,
@@ -71,17 +68,29 @@ impl Appliance {
     }
 }
 
-/// Counts a wrong code at the pair and at the user, in the act's own transaction.
+/// Fills a question up to `len` factors with ones that no token reaches. A code that happens to be one of
+/// theirs leads where a wrong code leads.
+pub(super) fn pad(factors: &mut Vec<Factor>, len: usize, refusal: &[u8]) {
+    let missing = len.saturating_sub(factors.len());
+    factors.extend((0..missing as u64).map(|n| Factor {
+        messages: vec![oath::moving_factor(u64::MAX - n).to_vec()],
+        next_state: refusal.to_vec(),
+    }));
+}
+
+/// Counts a wrong code at the pair and at the user, in the act's own transaction. True when this one locks.
 pub(super) fn count_failure(
     writing: &mut Writing<'_>,
     limits: &limit::Limits,
     user: &Id,
     application: &Id,
     now: &Now,
-) -> Result<(), StoreError> {
-    user::count_failure(writing, user)?;
+) -> Result<bool, StoreError> {
+    let in_a_row = user::count_failure(writing, user)?;
     let failures = limiter::count_failure(writing, user, application)?;
-    limiter::set_consequence(writing, user, application, &limit::consequence(limits, failures, now))
+    let consequence = limit::consequence(limits, failures, now);
+    limiter::set_consequence(writing, user, application, &consequence)?;
+    Ok(consequence.locked_until_ms.is_some() || in_a_row == limits.user_failures)
 }
 
 /// Forgets wrong codes after an accepted one, in the act's own transaction.

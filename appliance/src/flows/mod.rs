@@ -74,6 +74,18 @@ pub enum FlowError {
     },
 }
 
+impl FlowError {
+    /// Whether HSM or store could not answer just now: the same act may well succeed later.
+    pub fn is_unavailable(&self) -> bool {
+        match self {
+            FlowError::Hsm(error) => !matches!(error, HsmError::Refused { .. }),
+            FlowError::Store(error) => !matches!(error, StoreError::Row { .. } | StoreError::Exists(_)),
+            FlowError::Busy => true,
+            _ => false,
+        }
+    }
+}
+
 impl Appliance {
     /// An event of now that went well.
     pub(crate) fn event(&self, kind: &'static str, caller: &Caller) -> Event {

@@ -57,7 +57,7 @@ pub fn add(app: &Appliance, caller: &Caller, new: NewToken) -> Result<Enrolled, 
     let id = app.new_id()?;
     let letter = if new.policy.factor == Factor::Hotp { 'H' } else { 'T' };
     let serial = Serial::soft(letter, app.random()?);
-    let last = first_watermark(&new)?;
+    let last = first_watermark(app, &new)?;
     let state =
         MovingState { last, drift: 0, failures: 0, locked: None, lifecycle: Lifecycle::Active, epoch: 1 };
     let source = match &new.secret {
@@ -67,15 +67,16 @@ pub fn add(app: &Appliance, caller: &Caller, new: NewToken) -> Result<Enrolled, 
     let enrolled = app.hsm.enrol(Enrol {
         source,
         hash: hash_of(new.policy.algorithm),
-        binding: new.policy.binding(&id, serial.as_str(), Some(&owner.id)),
+        binding: new.policy.binding(&id, serial.as_str(), Some(&owner.id), SOFT_LOA),
         state: state.bytes(&id),
         reveal: true,
+    });
+    let enrolled = enrolled.map_err(|error| match error {
+        hsm::HsmError::Refused { reason } => FlowError::Invalid(reason),
+        other => other.into(),
     })?;
     let secret = enrolled.secret.ok_or(hsm::HsmError::Protocol)?;
     let fingerprint = fingerprint(app, &secret)?;
-    if app.store.read(|c| token::fingerprint_exists(c, &fingerprint))? {
-        return Err(FlowError::Conflict("another token has the same secret".to_owned()));
-    }
     let row = TokenRow {
         id,
         serial,
@@ -104,14 +105,27 @@ pub fn add(app: &Appliance, caller: &Caller, new: NewToken) -> Result<Enrolled, 
     Ok(Enrolled { token: row, uri })
 }
 
-fn first_watermark(new: &NewToken) -> Result<i64, FlowError> {
-    match new.policy.factor {
-        Factor::Totp { .. } => Ok(-1),
+/// Where the new token begins. A secret that a revoked token had before goes on from there: its used codes stay
+/// used.
+fn first_watermark(app: &Appliance, new: &NewToken) -> Result<i64, FlowError> {
+    let first = match new.policy.factor {
+        Factor::Totp { .. } => -1,
         Factor::Hotp => match i64::try_from(new.counter) {
-            Ok(counter) => Ok(counter - 1),
-            Err(_) => Err(FlowError::Invalid("the counter is too large".to_owned())),
+            Ok(counter) => counter - 1,
+            Err(_) => return Err(FlowError::Invalid("the counter is too large".to_owned())),
         },
+    };
+    let Some(secret) = &new.secret else { return Ok(first) };
+    let fingerprint = fingerprint(app, secret)?;
+    let former = app.store.read(|c| token::with_secret(c, &fingerprint))?;
+    if former.iter().any(|token| token.state.lifecycle != Lifecycle::Revoked) {
+        return Err(FlowError::Conflict("another token has the same secret".to_owned()));
     }
+    if former.iter().any(|token| token.policy.factor != new.policy.factor && token.state.last >= 0) {
+        let text = "a revoked token had the same secret with another type or period: make a new secret";
+        return Err(FlowError::Conflict(text.to_owned()));
+    }
+    Ok(former.iter().map(|token| token.state.last).fold(first, i64::max))
 }
 
 fn hash_of(algorithm: Algorithm) -> hsm::Hash {
@@ -122,8 +136,10 @@ fn hash_of(algorithm: Algorithm) -> hsm::Hash {
     }
 }
 
+/// One-way mark of a secret. Zeros at its end make no difference to HMAC (RFC 2104), so they make none here.
 fn fingerprint(app: &Appliance, secret: &[u8]) -> Result<[u8; 32], FlowError> {
-    let macs = app.hsm.mac(MacPurpose::Fingerprint, vec![secret.to_vec()])?;
+    let end = secret.iter().rposition(|&byte| byte != 0).map_or(0, |last| last + 1);
+    let macs = app.hsm.mac(MacPurpose::Fingerprint, vec![secret[..end].to_vec()])?;
     Ok(*macs.first().ok_or(hsm::HsmError::Protocol)?)
 }
 
@@ -273,6 +289,9 @@ pub fn resync(
     let now = app.clock.now();
     let owner = app.store.read(|c| user::by_id(c, &owner_id))?.ok_or(FlowError::NotFound("user"))?;
     if app.admit(caller, &owner, &now)?.is_err() || row.state.is_locked(&now) {
+        let event =
+            domain::event::Event::refused(now.wall_ms, "oath.resync", caller.actor.clone(), "limited");
+        app.refuse(event.about("token", row.serial.as_str()))?;
         return Err(FlowError::RateLimited);
     }
     if row.state.lifecycle != Lifecycle::Active {
@@ -286,10 +305,14 @@ pub fn resync(
             let event =
                 domain::event::Event::refused(now.wall_ms, "oath.resync", caller.actor.clone(), "wrong")
                     .about("token", row.serial.as_str());
+            let locked = app.event("user.locked", caller).about("user_ref", &owner.user_ref);
             let (limits, application) = (app.config.limits, caller.application);
             app.store.write(move |w| {
-                guess::count_failure(w, &limits, &owner_id, &application, &now)?;
-                event::append(w, &event).map(drop)
+                event::append(w, &event)?;
+                if guess::count_failure(w, &limits, &owner_id, &application, &now)? {
+                    event::append(w, &locked)?;
+                }
+                Ok(())
             })?;
             Err(FlowError::Conflict("these are not two consecutive unused codes of this token".to_owned()))
         }

@@ -5,7 +5,7 @@ use domain::phone::Msisdn;
 use domain::token::Id;
 use hsm::MacPurpose;
 
-use super::{Caller, FlowError};
+use super::{Caller, FlowError, challenge};
 use crate::appliance::Appliance;
 use crate::store::phone::PhoneRow;
 use crate::store::user::UserRow;
@@ -148,27 +148,42 @@ pub fn set_phone(
     let key = row.person_key.clone().ok_or(FlowError::NotFound("user"))?;
     let _order = app.lock_user(&row.id)?;
     let lookup = app.hsm.mac(MacPurpose::Lookup, vec![number.expose().as_bytes().to_vec()])?;
+    let verifier = pseudonym(app, verified_by)?;
     let source = if caller.actor.kind == "application" { "application" } else { "operator" };
     let binding = PhoneRow {
         id: app.new_id()?,
         user_id: row.id,
         number: app.hsm.seal(&key, &phone_aad(&row.id), number.expose().as_bytes())?,
-        number_lookup: lookup.first().copied().unwrap_or_default(),
+        number_lookup: *lookup.first().ok_or(hsm::HsmError::Protocol)?,
         state: "verified".to_owned(),
         source: source.to_owned(),
-        evidence: serde_json::json!({ "verified_by": verified_by }).to_string(),
+        evidence: serde_json::json!({ "verified_by": verifier }).to_string(),
         loa: VOUCHED_LOA,
         registered_at: app.clock.now().wall_ms,
     };
-    let event = app
-        .event("phone.registered", caller)
-        .about("user_ref", &row.user_ref)
-        .about("verified_by", verified_by);
+    let event =
+        app.event("phone.registered", caller).about("user_ref", &row.user_ref).about("verified_by", verifier);
+    // Codes on their way to the former number are dead.
+    let superseding = challenge::superseding(app, &row.id, None)?;
+    let at = app.clock.now().wall_ms;
     app.store.write(move |w| {
+        challenge::supersede(w, &superseding, at)?;
         phone::put(w, &binding)?;
         event::append(w, &event).map(drop)
     })?;
     view(app, row)
+}
+
+/// How events name a person: by the user's own pseudonym, or else by a one-way mark of the name.
+fn pseudonym(app: &Appliance, name: &str) -> Result<String, FlowError> {
+    if let Ok(name) = UserName::parse(name)
+        && let Some(row) = app.store.read(|c| user::by_name(c, &name))?
+    {
+        return Ok(row.user_ref);
+    }
+    let macs = app.hsm.mac(MacPurpose::Lookup, vec![[b"name ".as_slice(), name.as_bytes()].concat()])?;
+    let mac = macs.first().ok_or(hsm::HsmError::Protocol)?;
+    Ok(data_encoding::HEXLOWER.encode(&mac[..16]))
 }
 
 /// Forgets a user's wrong codes everywhere; its tokens keep their own locks.

@@ -3,16 +3,17 @@
 //! Consume is one conditional write, on disk before the answer leaves. Every refusal costs one HSM match
 //! and one durable event, and answers the same.
 
+use domain::canonical::Canonical;
 use domain::event::Event;
 use domain::names::{RequestId, Serial, UserName};
 use domain::sentcode;
-use domain::time::Now;
-use domain::token::{Id, Lifecycle, MovingState};
+use domain::time::{Deadline, Now};
+use domain::token::{Id, Lifecycle, MovingState, Policy};
 use domain::verify::{self, Meaning, Plan, Reason};
 use hsm::{Factor, MacPurpose, Match, MatchKey, Matched, Tampered};
 use oath::Code;
 
-use super::guess::{clear_failures, count_failure};
+use super::guess::{clear_failures, count_failure, pad};
 use super::{Caller, FlowError};
 use crate::appliance::Appliance;
 use crate::store::request::StoredAnswer;
@@ -32,11 +33,38 @@ pub enum Target {
     Token(String),
 }
 
+impl Target {
+    fn name(&self) -> &str {
+        match self {
+            Target::User(name) => name,
+            Target::Token(serial) => serial,
+        }
+    }
+}
+
+/// What else must hold of the token that the code came from.
+#[derive(Clone, Debug, Default)]
+pub struct Only {
+    /// Its serial.
+    pub serial: Option<String>,
+    /// Its type: `hotp` or `totp`.
+    pub kind: Option<String>,
+}
+
+impl Only {
+    fn fits(&self, token: &TokenRow) -> bool {
+        let named = |text: &String| Serial::parse(text).is_ok_and(|serial| serial == token.serial);
+        self.serial.as_ref().is_none_or(named)
+            && self.kind.as_ref().is_none_or(|kind| kind == token.policy.factor.name())
+    }
+}
+
 /// A code to verify.
-#[derive(Clone, Debug)]
 pub struct Attempt {
     /// Whose it is said to be.
     pub target: Target,
+    /// What else must hold.
+    pub only: Only,
     /// The text that was typed.
     pub otp: String,
     /// For a retry after a lost answer.
@@ -58,6 +86,23 @@ pub enum Verdict {
     Reject,
 }
 
+/// A verdict with what only the events, and a door that was told to be talkative, may say of it.
+#[derive(Clone, Debug)]
+pub struct Judged {
+    /// The answer.
+    pub verdict: Verdict,
+    /// Why not; none for an accept and for an answer that is given again.
+    pub reason: Option<Reason>,
+    /// What is fixed about the token of an accepted code.
+    pub policy: Option<Policy>,
+}
+
+impl Judged {
+    fn refused(reason: Reason) -> Self {
+        Judged { verdict: Verdict::Reject, reason: Some(reason), policy: None }
+    }
+}
+
 /// What the snapshot says about the target.
 struct Loaded {
     user: Option<UserRow>,
@@ -71,15 +116,26 @@ struct Loaded {
 /// # Errors
 /// [`FlowError`] when the HSM or the store cannot answer: nothing was accepted and nothing counted.
 pub fn run(app: &Appliance, caller: &Caller, attempt: &Attempt) -> Result<Verdict, FlowError> {
-    let fingerprint = fingerprint(app, caller, attempt)?;
+    judge(app, caller, attempt).map(|judged| judged.verdict)
+}
+
+/// Verifies a code, and says why it was rejected.
+///
+/// # Errors
+/// As [`run`].
+pub fn judge(app: &Appliance, caller: &Caller, attempt: &Attempt) -> Result<Judged, FlowError> {
     let owner = app.store.read(|c| owner_of(c, &attempt.target))?;
-    let _order = owner.map(|id| app.lock_user(&id)).transpose()?;
+    // Names that nobody has wait in line like all others: who waits and who does not tells nothing.
+    let _order = match owner {
+        Some(id) => app.lock_user(&id)?,
+        None => app.lock_name(attempt.target.name())?,
+    };
     let now = app.clock.now();
     let loaded = load(app, caller, attempt, &now)?;
-    if let (Some(stored), Some(fingerprint)) = (&loaded.stored, &fingerprint) {
-        return retried(app, caller, attempt, &loaded, stored, fingerprint);
+    let attempted = Attempted { app, caller, attempt, loaded: &loaded, now };
+    if let Some(stored) = &loaded.stored {
+        return attempted.retried(stored);
     }
-    let attempted = Attempted { app, caller, attempt, loaded: &loaded, now, fingerprint };
     match attempted.evaluable()? {
         Err(reason) => attempted.refuse(reason),
         Ok(tokens) => attempted.evaluate(&tokens),
@@ -122,48 +178,9 @@ fn load(app: &Appliance, caller: &Caller, attempt: &Attempt, now: &Now) -> Resul
                 (user, found.into_iter().collect(), true)
             }
         };
+        let tokens = tokens.into_iter().filter(|token| attempt.only.fits(token)).collect();
         Ok(Loaded { user, tokens, named_token, stored })
     })?)
-}
-
-fn fingerprint(app: &Appliance, caller: &Caller, attempt: &Attempt) -> Result<Option<[u8; 32]>, FlowError> {
-    if attempt.request_id.is_none() {
-        return Ok(None);
-    }
-    let (kind, name) = match &attempt.target {
-        Target::User(name) => ("user", name),
-        Target::Token(serial) => ("token", serial),
-    };
-    let asked = domain::canonical::Canonical::new("countersign request 1")
-        .bytes(&caller.application)
-        .text(kind)
-        .text(name)
-        .text(&attempt.otp)
-        .finish();
-    Ok(app.hsm.mac(MacPurpose::Fingerprint, vec![asked])?.into_iter().next())
-}
-
-/// The same request once more: its answer was lost, so it is given again. Another request under the same id
-/// is a replay.
-fn retried(
-    app: &Appliance,
-    caller: &Caller,
-    attempt: &Attempt,
-    loaded: &Loaded,
-    stored: &StoredAnswer,
-    fingerprint: &[u8; 32],
-) -> Result<Verdict, FlowError> {
-    app.match_decoy(&attempt.otp)?;
-    let same = stored.fingerprint == *fingerprint;
-    let verdict = if same { parse_answer(&stored.answer)? } else { Verdict::Reject };
-    let now_ms = app.clock.now().wall_ms;
-    let event = if same {
-        Event::ok(now_ms, "verify.repeated", caller.actor.clone())
-    } else {
-        Event::refused(now_ms, "oath.replay", caller.actor.clone(), Reason::Replay.name())
-    };
-    app.refuse(with_user(event, loaded.user.as_ref()))?;
-    Ok(verdict)
 }
 
 fn with_user(event: Event, user: Option<&UserRow>) -> Event {
@@ -180,12 +197,34 @@ struct Attempted<'a> {
     attempt: &'a Attempt,
     loaded: &'a Loaded,
     now: Now,
-    fingerprint: Option<[u8; 32]>,
 }
 
 impl Attempted<'_> {
+    /// The same request once more: its answer was lost, so it is given again, as long as the token it names
+    /// would still be accepted. Another request under the same id, or an answer that was changed outside the
+    /// appliance, is a replay.
+    fn retried(&self, stored: &StoredAnswer) -> Result<Judged, FlowError> {
+        self.app.match_decoy(&self.attempt.otp)?;
+        let mark = self.mark(&stored.answer, &stored.expires)?;
+        if stored.fingerprint != mark {
+            return self.replayed(None);
+        }
+        let verdict = parse_answer(&stored.answer)?;
+        let mut policy = None;
+        if let Verdict::Accept { serial, .. } = &verdict {
+            let user_active = self.loaded.user.as_ref().is_some_and(|user| user.state == "active");
+            let token = self.loaded.tokens.iter().find(|token| token.serial.as_str() == serial);
+            match token.filter(|token| user_active && token.state.lifecycle == Lifecycle::Active) {
+                Some(token) => policy = Some(token.policy),
+                None => return self.replayed(None),
+            }
+        }
+        self.app.refuse(self.event("verify.repeated"))?;
+        Ok(Judged { verdict, reason: None, policy })
+    }
+
     /// The tokens that the code may be tried at, or why it is not tried at all.
-    fn evaluable(&self) -> Result<Result<Vec<TokenRow>, Reason>, FlowError> {
+    fn evaluable(&self) -> Result<Result<Usable, Reason>, FlowError> {
         if Code::parse(&self.attempt.otp).is_err() {
             return Ok(Err(Reason::Malformed));
         }
@@ -210,30 +249,33 @@ impl Attempted<'_> {
             let reason = if set_aside.iter().any(ended) { Reason::Revoked } else { Reason::NoToken };
             return Ok(Err(reason));
         }
+        // A locked token among others must not make its siblings countable.
+        let counted = self.loaded.named_token || usable.len() == 1;
         let open: Vec<TokenRow> = usable
             .into_iter()
             .filter(|token| !token.state.is_locked(&self.now))
             .take(ACTIVE_MAX)
             .cloned()
             .collect();
-        Ok(if open.is_empty() { Err(Reason::Locked) } else { Ok(open) })
+        Ok(if open.is_empty() { Err(Reason::Locked) } else { Ok(Usable { open, counted }) })
     }
 
     /// Refuses without evaluating: the decoy's match, then the event.
-    fn refuse(&self, reason: Reason) -> Result<Verdict, FlowError> {
+    fn refuse(&self, reason: Reason) -> Result<Judged, FlowError> {
         self.app.match_decoy(&self.attempt.otp)?;
         let event = self.event_of(reason);
-        let keep = self.keep(&Verdict::Reject);
+        let keep = self.keep(&Verdict::Reject)?;
         self.app.store.write(move |w| {
             keep(w)?;
             event::append(w, &event).map(drop)
         })?;
-        Ok(Verdict::Reject)
+        Ok(Judged::refused(reason))
     }
 
     /// Lets the HSM compare, and saves what follows.
-    fn evaluate(&self, tokens: &[TokenRow]) -> Result<Verdict, FlowError> {
-        let counted = self.loaded.named_token || tokens.len() == 1;
+    fn evaluate(&self, usable: &Usable) -> Result<Judged, FlowError> {
+        let Usable { open: tokens, counted } = usable;
+        let counted = *counted;
         let plans: Vec<Plan> = tokens
             .iter()
             .map(|token| {
@@ -241,33 +283,40 @@ impl Attempted<'_> {
                 verify::plan(&token.policy, &token.state, &config.window, &config.limits, counted, &self.now)
             })
             .collect();
-        let batch =
-            tokens.iter().zip(&plans).map(|(token, plan)| question(token, plan, &self.attempt.otp)).collect();
+        let batch = tokens.iter().zip(&plans).map(|(token, plan)| self.question(token, plan)).collect();
         let matched = self.app.hsm.match_codes(batch)?;
-        let mut replay = None;
+        let (mut replay, mut tampered) = (None, None);
         for ((token, plan), matched) in tokens.iter().zip(&plans).zip(&matched) {
             match matched {
                 Matched::Hit { factor, next_mac } => match plan.candidates.get(*factor) {
                     Some(hit) if hit.meaning == Meaning::Fresh => {
                         return self.consume(token, hit.next, *next_mac);
                     }
-                    _ => replay = Some(token),
+                    Some(_) => replay = Some(token),
+                    None => {}
                 },
                 Matched::Miss { .. } => {}
-                Matched::Tampered { what } => self.alarm(token, *what)?,
+                Matched::Tampered { what } => tampered = Some(changed(token, *what)),
             }
         }
-        match replay {
-            Some(token) => self.replayed(token),
-            None => self.missed(tokens, &plans, &matched, counted),
+        let all_tampered = matched.iter().all(|m| matches!(m, Matched::Tampered { .. }));
+        match (replay, tampered) {
+            (Some(token), _) => self.replayed(Some(token)),
+            (None, Some(error)) if all_tampered => Err(error),
+            (None, tampered) => {
+                if let Some(error) = tampered {
+                    self.app.note_tampering(&error, &self.caller.actor)?;
+                }
+                self.missed(tokens, &plans, &matched, counted)
+            }
         }
     }
 
-    fn consume(&self, token: &TokenRow, next: MovingState, next_mac: [u8; 32]) -> Result<Verdict, FlowError> {
+    fn consume(&self, token: &TokenRow, next: MovingState, next_mac: [u8; 32]) -> Result<Judged, FlowError> {
         let accepted = Verdict::Accept { serial: token.serial.to_string(), loa: token.loa };
         let verified = self.event("oath.verified").about("token", token.serial.as_str());
         let lost = self.event_of(Reason::Replay).about("token", token.serial.as_str());
-        let (keep_accept, keep_reject) = (self.keep(&accepted), self.keep(&Verdict::Reject));
+        let (keep_accept, keep_reject) = (self.keep(&accepted)?, self.keep(&Verdict::Reject)?);
         let (row, application) = (token.clone(), self.caller.application);
         let won = self.app.store.write(move |w| {
             if !token::consume(w, &row, &next, &next_mac)? {
@@ -282,17 +331,27 @@ impl Attempted<'_> {
             event::append(w, &verified)?;
             Ok(true)
         })?;
-        Ok(if won { accepted } else { Verdict::Reject })
+        Ok(if won {
+            Judged { verdict: accepted, reason: None, policy: Some(token.policy) }
+        } else {
+            Judged::refused(Reason::Replay)
+        })
     }
 
-    fn replayed(&self, token: &TokenRow) -> Result<Verdict, FlowError> {
-        let event = self.event_of(Reason::Replay).about("token", token.serial.as_str());
-        let keep = self.keep(&Verdict::Reject);
+    fn replayed(&self, token: Option<&TokenRow>) -> Result<Judged, FlowError> {
+        let mut event = self.event_of(Reason::Replay);
+        if let Some(token) = token {
+            event = event.about("token", token.serial.as_str());
+        }
+        let keep = self.keep(&Verdict::Reject)?;
+        let first = self.loaded.stored.is_none();
         self.app.store.write(move |w| {
-            keep(w)?;
+            if first {
+                keep(w)?;
+            }
             event::append(w, &event).map(drop)
         })?;
-        Ok(Verdict::Reject)
+        Ok(Judged::refused(Reason::Replay))
     }
 
     fn missed(
@@ -301,43 +360,38 @@ impl Attempted<'_> {
         plans: &[Plan],
         matched: &[Matched],
         counted: bool,
-    ) -> Result<Verdict, FlowError> {
+    ) -> Result<Judged, FlowError> {
         let mut event = self.event_of(Reason::Wrong);
         let mut counted_at = None;
-        if let ([token], [plan], [Matched::Miss { next_mac }], true) = (tokens, plans, matched, counted) {
+        let miss_mac = match matched {
+            [Matched::Miss { next_mac } | Matched::Hit { next_mac, .. }] => Some(*next_mac),
+            _ => None,
+        };
+        if let ([token], [plan], Some(next_mac), true) = (tokens, plans, miss_mac, counted) {
             event = event.about("token", token.serial.as_str());
-            counted_at = Some((token.clone(), plan.refusal, *next_mac));
+            counted_at = Some((token.clone(), plan.refusal, next_mac));
         }
         let locked = counted_at.as_ref().and_then(|(token, next, _)| {
             next.is_locked(&self.now).then(|| self.event("oath.locked").about("token", token.serial.as_str()))
         });
         let user = self.loaded.user.as_ref().map(|user| user.id);
         let (limits, application, now) = (self.app.config.limits, self.caller.application, self.now);
-        let keep = self.keep(&Verdict::Reject);
+        let keep = self.keep(&Verdict::Reject)?;
+        let pair = self.event("user.locked").about("application", self.caller.name.as_str());
         self.app.store.write(move |w| {
             if let Some((token, next, next_mac)) = &counted_at {
                 token::put_state(w, token, next, next_mac)?;
             }
-            if let Some(user) = &user {
-                count_failure(w, &limits, user, &application, &now)?;
-            }
             keep(w)?;
             event::append(w, &event)?;
+            if let Some(user) = &user
+                && count_failure(w, &limits, user, &application, &now)?
+            {
+                event::append(w, &pair)?;
+            }
             locked.iter().try_for_each(|event| event::append(w, event).map(drop))
         })?;
-        Ok(Verdict::Reject)
-    }
-
-    /// Someone changed the row outside the appliance: an event of its own, and the token matches nothing.
-    fn alarm(&self, token: &TokenRow, what: Tampered) -> Result<(), FlowError> {
-        let what = match what {
-            Tampered::Record => "record",
-            Tampered::State => "state",
-        };
-        tracing::error!(serial = %token.serial, what, "a token was changed outside the appliance");
-        let event = Event::failed(self.now.wall_ms, "token.tampered", self.caller.actor.clone(), what)
-            .about("token", token.serial.as_str());
-        self.app.refuse(event)
+        Ok(Judged::refused(Reason::Wrong))
     }
 
     fn event(&self, kind: &'static str) -> Event {
@@ -355,46 +409,86 @@ impl Attempted<'_> {
     fn keep(
         &self,
         verdict: &Verdict,
-    ) -> impl FnOnce(&mut Writing<'_>) -> Result<(), StoreError> + Send + 'static {
-        let kept = self
-            .attempt
-            .request_id
-            .clone()
-            .zip(self.fingerprint)
-            .map(|(id, fingerprint)| (id, StoredAnswer { fingerprint, answer: answer_text(verdict) }));
-        let (application, now) = (self.caller.application, self.now);
-        move |w| match kept {
-            None => Ok(()),
-            Some((id, answer)) => {
-                let expires = now.deadline_in(REQUEST_ID_MS);
-                request::put(w, &application, id.as_str(), &answer, &expires, &now)
+    ) -> Result<impl FnOnce(&mut Writing<'_>) -> Result<(), StoreError> + Send + 'static, FlowError> {
+        let kept = match &self.attempt.request_id {
+            None => None,
+            Some(id) => {
+                let (answer, expires) = (answer_text(verdict), self.now.deadline_in(REQUEST_ID_MS));
+                let fingerprint = self.mark(&answer, &expires)?;
+                Some((id.clone(), StoredAnswer { fingerprint, answer, expires }))
             }
-        }
+        };
+        let (application, now) = (self.caller.application, self.now);
+        Ok(move |w: &mut Writing<'_>| match kept {
+            None => Ok(()),
+            Some((id, answer)) => request::put(w, &application, id.as_str(), &answer, &now),
+        })
     }
-}
 
-/// What the HSM is asked about one token.
-fn question(token: &TokenRow, plan: &Plan, otp: &str) -> Match {
-    Match {
-        key: MatchKey::Record {
-            record: token.record.clone().unwrap_or_default(),
-            binding: token.binding(),
-            record_mac: token.record_mac,
-        },
-        state: token.state.bytes(&token.id),
-        state_mac: token.state_mac,
-        format: sentcode::oath_format(&token.policy.format),
-        candidate: otp.as_bytes().to_vec(),
-        factors: plan
+    /// The mark under which an answer is kept: it covers what was asked, what was answered and until when.
+    fn mark(&self, answer: &str, expires: &Deadline) -> Result<[u8; 32], FlowError> {
+        let attempt = self.attempt;
+        let kind = match attempt.target {
+            Target::User(_) => "user",
+            Target::Token(_) => "token",
+        };
+        let asked = Canonical::new("countersign request 1")
+            .bytes(&self.caller.application)
+            .optional(attempt.request_id.as_ref().map(|id| id.as_str().as_bytes()))
+            .text(kind)
+            .text(attempt.target.name())
+            .text(attempt.only.serial.as_deref().unwrap_or_default())
+            .text(attempt.only.kind.as_deref().unwrap_or_default())
+            .text(&attempt.otp)
+            .text(answer)
+            .bytes(&expires.boot.0)
+            .int(i64::try_from(expires.boot_ms).unwrap_or(i64::MAX))
+            .finish();
+        let macs = self.app.hsm.mac(MacPurpose::Fingerprint, vec![asked])?;
+        Ok(*macs.first().ok_or(hsm::HsmError::Protocol)?)
+    }
+
+    /// What the HSM is asked about one token: always as many factors as the widest window has, so that the
+    /// time it takes tells nothing about the token.
+    fn question(&self, token: &TokenRow, plan: &Plan) -> Match {
+        let refusal = plan.refusal.bytes(&token.id);
+        let mut factors: Vec<Factor> = plan
             .candidates
             .iter()
             .map(|candidate| Factor {
                 messages: vec![oath::moving_factor(candidate.factor).to_vec()],
                 next_state: candidate.next.bytes(&token.id),
             })
-            .collect(),
-        refusal: plan.refusal.bytes(&token.id),
+            .collect();
+        pad(&mut factors, self.app.config.window.factors(), &refusal);
+        Match {
+            key: MatchKey::Record {
+                record: token.record.clone().unwrap_or_default(),
+                binding: token.binding(),
+                record_mac: token.record_mac,
+            },
+            state: token.state.bytes(&token.id),
+            state_mac: token.state_mac,
+            format: sentcode::oath_format(&token.policy.format),
+            candidate: self.attempt.otp.as_bytes().to_vec(),
+            factors,
+            refusal,
+        }
     }
+}
+
+/// The tokens that a code is tried at, and whether a wrong one counts at the token.
+struct Usable {
+    open: Vec<TokenRow>,
+    counted: bool,
+}
+
+fn changed(token: &TokenRow, what: Tampered) -> FlowError {
+    let what = match what {
+        Tampered::Record => "the record",
+        Tampered::State => "the state",
+    };
+    FlowError::Tampered { what, which: token.serial.to_string() }
 }
 
 fn answer_text(verdict: &Verdict) -> String {

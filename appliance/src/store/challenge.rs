@@ -1,6 +1,6 @@
 //! Challenges with sent codes.
 
-use domain::challenge::{Progress, State};
+use domain::challenge::{Order, Progress, State};
 use domain::token::Id;
 use rusqlite::{Connection, params};
 
@@ -34,7 +34,13 @@ pub struct ChallengeRow {
 impl ChallengeRow {
     /// The bytes under the MAC of some progress of this challenge.
     pub fn bytes(&self, progress: &Progress) -> Vec<u8> {
-        progress.bytes(&self.id, &self.user_id)
+        progress.bytes(&Order {
+            id: self.id,
+            user: self.user_id,
+            application: self.application_id,
+            phone: self.phone_id,
+            digits: self.digits,
+        })
     }
 }
 
@@ -79,19 +85,19 @@ pub fn by_id(connection: &Connection, id: &Id) -> Result<Option<ChallengeRow>, S
     Ok(many(connection, "SELECT * FROM challenge WHERE id = ?1", params![id])?.into_iter().next())
 }
 
-/// The open challenges of a user at an application, newest first.
+/// The open challenges of a user, at one application or at all of them.
 ///
 /// # Errors
 /// SQLite's, or a row that does not parse.
 pub fn open_of(
     connection: &Connection,
     user: &Id,
-    application: &Id,
+    application: Option<&Id>,
 ) -> Result<Vec<ChallengeRow>, StoreError> {
     many(
         connection,
-        "SELECT * FROM challenge WHERE user_id = ?1 AND application_id = ?2
-             AND state IN ('delivering', 'waiting') ORDER BY created_at DESC, id",
+        "SELECT * FROM challenge WHERE user_id = ?1 AND (?2 IS NULL OR application_id = ?2)
+             AND state IN ('delivering', 'waiting') ORDER BY id",
         params![user, application],
     )
 }

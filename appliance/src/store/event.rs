@@ -140,6 +140,15 @@ fn read(row: &Reading<'_>) -> Result<EventRow, StoreError> {
     })
 }
 
+/// Latest time among the last events in Unix milliseconds; zero before the first.
+///
+/// # Errors
+/// SQLite's.
+pub fn latest_at(connection: &Connection) -> Result<i64, StoreError> {
+    let sql = "SELECT coalesce(max(at), 0) FROM (SELECT at FROM event ORDER BY seq DESC LIMIT ?1)";
+    Ok(connection.query_row(sql, [i64::try_from(PAGE_MAX).unwrap_or(i64::MAX)], |row| row.get(0))?)
+}
+
 /// Number of the last event and the time of it in Unix milliseconds; zeros before the first.
 ///
 /// # Errors
@@ -176,8 +185,16 @@ pub struct ChainReport {
 /// SQLite's, or a row that does not parse.
 pub fn verify(connection: &Connection) -> Result<ChainReport, StoreError> {
     let mut head = ChainHead::default();
+    // From below every number: a row before the first event is no part of the chain.
+    let mut after = i64::MIN;
     loop {
-        let page = list(connection, &Filter { after: head.seq, limit: PAGE_MAX, ..Filter::default() })?;
+        let page = match list(connection, &Filter { after, limit: PAGE_MAX, ..Filter::default() }) {
+            // A row that cannot be read is a changed row; page by page the first is found.
+            Err(StoreError::Row { row, .. }) => {
+                return Ok(ChainReport { first_bad: Some(row.parse().unwrap_or(head.seq + 1)), head });
+            }
+            page => page?,
+        };
         if page.is_empty() {
             return Ok(ChainReport { first_bad: None, head });
         }
@@ -187,6 +204,7 @@ pub fn verify(connection: &Connection) -> Result<ChainReport, StoreError> {
                 return Ok(ChainReport { first_bad: Some(event.seq), head });
             }
             head = ChainHead { seq: event.seq, hash: event.hash };
+            after = event.seq;
         }
     }
 }

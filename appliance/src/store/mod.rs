@@ -44,7 +44,7 @@ const MIGRATIONS: Migrations<'static> = Migrations::from_slice(STEPS);
 /// The open store.
 pub struct Store {
     path: PathBuf,
-    writer: writer::Writer,
+    writer: Option<writer::Writer>,
     readers: Mutex<Vec<Connection>>,
     _lock: File,
 }
@@ -62,10 +62,11 @@ impl Store {
         connection.pragma_update(None, "journal_mode", "WAL")?;
         connection.pragma_update(None, "synchronous", "FULL")?;
         connection.pragma_update(None, "foreign_keys", true)?;
+        connection.pragma_update(None, "wal_autocheckpoint", 0)?;
         MIGRATIONS.to_latest(&mut connection)?;
         let head = event::head(&connection)?;
         let writer = writer::Writer::start(connection, head).map_err(|source| open_error(&path, source))?;
-        Ok(Store { path, writer, readers: Mutex::new(Vec::new()), _lock: lock })
+        Ok(Store { path, writer: Some(writer), readers: Mutex::new(Vec::new()), _lock: lock })
     }
 
     /// Runs an act and returns once it is on disk, or undone.
@@ -76,7 +77,7 @@ impl Store {
         &self,
         act: impl FnOnce(&mut Writing<'_>) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
-        self.writer.write(act)
+        self.writer.as_ref().expect("there until the store is dropped").write(act)
     }
 
     /// Reads from one consistent snapshot.
@@ -100,6 +101,16 @@ impl Store {
             readers.push(connection);
         }
         Ok(value)
+    }
+}
+
+impl Drop for Store {
+    /// Waits for the writer to finish what it has: its connection then closes with the log moved into the file.
+    fn drop(&mut self) {
+        self.readers.lock().clear();
+        if let Some(writer) = self.writer.take() {
+            writer.finish();
+        }
     }
 }
 

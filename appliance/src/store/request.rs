@@ -14,10 +14,12 @@ const SWEEP_MAX: i64 = 64;
 /// An answer as it was given.
 #[derive(Clone, Debug)]
 pub struct StoredAnswer {
-    /// HMAC over what was asked.
+    /// HMAC over what was asked, what was answered and until when.
     pub fingerprint: [u8; 32],
     /// The answer as JSON text.
     pub answer: String,
+    /// Until when it is given again.
+    pub expires: Deadline,
 }
 
 /// The answer to an earlier request with this id, unless its time is over.
@@ -35,13 +37,16 @@ pub fn find(
     let mut rows = statement.query(params![application, request_id])?;
     let Some(row) = rows.next()? else { return Ok(None) };
     let row = Reading::new(row, "request", "request_id");
-    if row.deadline("expires_boot", "expires_boot_ms")?.is_none_or(|end| end.passed(now)) {
-        return Ok(None);
+    match row.deadline("expires_boot", "expires_boot_ms")? {
+        Some(expires) if !expires.passed(now) => {
+            let (fingerprint, answer) = (row.bytes("fingerprint")?, row.get("answer")?);
+            Ok(Some(StoredAnswer { fingerprint, answer, expires }))
+        }
+        _ => Ok(None),
     }
-    Ok(Some(StoredAnswer { fingerprint: row.bytes("fingerprint")?, answer: row.get("answer")? }))
 }
 
-/// Keeps an answer until `expires`, and drops some whose time is over.
+/// Keeps an answer, and drops some whose time is over.
 ///
 /// # Errors
 /// SQLite's.
@@ -50,10 +55,9 @@ pub fn put(
     application: &Id,
     request_id: &str,
     answer: &StoredAnswer,
-    expires: &Deadline,
     now: &Now,
 ) -> Result<(), StoreError> {
-    let (boot, boot_ms) = deadline_columns(Some(expires));
+    let (boot, boot_ms) = deadline_columns(Some(&answer.expires));
     let now_ms = i64::try_from(now.boot_ms).unwrap_or(i64::MAX);
     writing
         .tx

@@ -46,7 +46,7 @@ pub struct TokenRow {
 impl TokenRow {
     /// The bytes that tie the record to token, policy and user.
     pub fn binding(&self) -> Vec<u8> {
-        self.policy.binding(&self.id, self.serial.as_str(), self.user_id.as_ref())
+        self.policy.binding(&self.id, self.serial.as_str(), self.user_id.as_ref(), self.loa)
     }
 }
 
@@ -135,19 +135,18 @@ pub fn list(connection: &Connection, after: &str, limit: usize) -> Result<Vec<To
     many(connection, "SELECT * FROM token WHERE serial > ?1 ORDER BY serial LIMIT ?2", params![after, limit])
 }
 
-/// Whether another living token has the same secret.
+/// All tokens that have, or had, a secret.
 ///
 /// # Errors
-/// SQLite's.
-pub fn fingerprint_exists(connection: &Connection, fingerprint: &[u8; 32]) -> Result<bool, StoreError> {
-    let sql = "SELECT 1 FROM token WHERE fingerprint = ?1 AND lifecycle <> 'revoked'";
-    Ok(connection.prepare_cached(sql)?.exists([fingerprint])?)
+/// SQLite's, or a row that does not parse.
+pub fn with_secret(connection: &Connection, fingerprint: &[u8; 32]) -> Result<Vec<TokenRow>, StoreError> {
+    many(connection, "SELECT * FROM token WHERE fingerprint = ?1", params![fingerprint])
 }
 
 /// Writes a new token.
 ///
 /// # Errors
-/// [`StoreError::Exists`] when the serial is taken.
+/// [`StoreError::Exists`] when the serial is taken, or a living token has the same secret.
 pub fn insert(writing: &mut Writing<'_>, token: &TokenRow) -> Result<(), StoreError> {
     let (lock_boot, lock_boot_ms) = deadline_columns(token.state.locked.as_ref());
     let (period, t0) = match token.policy.factor {
@@ -194,7 +193,7 @@ pub fn insert(writing: &mut Writing<'_>, token: &TokenRow) -> Result<(), StoreEr
                 token.created_at,
             ],
         )
-        .map_err(|error| if is_taken(&error) { StoreError::Exists("the serial") } else { error.into() })?;
+        .map_err(|error| if is_taken(&error) { StoreError::Exists("a token with this serial or this secret") } else { error.into() })?;
     Ok(())
 }
 

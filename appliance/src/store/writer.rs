@@ -2,7 +2,8 @@
 //! together, and answers only after the commit is on disk.
 
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::thread;
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 use rusqlite::{Connection, TransactionBehavior};
 
@@ -13,6 +14,10 @@ use super::event::ChainHead;
 const GROUP_MAX: usize = 256;
 /// Acts waiting at the most; beyond it a caller waits.
 const QUEUE_MAX: usize = 4096;
+/// Longest wait for a commit. What is committed later than that stays committed, and nobody was told `accept`.
+const COMMIT_DEADLINE: Duration = Duration::from_secs(15);
+/// Commits between two checkpoints of the write-ahead log.
+const CHECKPOINT_EVERY: u32 = 256;
 
 /// An act under way: the open transaction and the head of the chain of events.
 pub struct Writing<'a> {
@@ -35,17 +40,27 @@ struct Undo {
 }
 
 /// Where acts are handed in.
-#[derive(Clone)]
-pub(super) struct Writer(SyncSender<Act>);
+pub(super) struct Writer {
+    acts: SyncSender<Act>,
+    thread: JoinHandle<()>,
+}
 
 impl Writer {
     /// Starts the thread that owns the connection.
     pub(super) fn start(connection: Connection, head: ChainHead) -> std::io::Result<Self> {
         let (sender, receiver) = sync_channel(QUEUE_MAX);
-        thread::Builder::new()
+        let thread = thread::Builder::new()
             .name("store-writer".to_owned())
             .spawn(move || run(connection, head, &receiver))?;
-        Ok(Writer(sender))
+        Ok(Writer { acts: sender, thread })
+    }
+
+    /// Ends the thread once everything handed in is done.
+    pub(super) fn finish(self) {
+        drop(self.acts);
+        if self.thread.join().is_err() {
+            tracing::error!("the writer had ended early");
+        }
     }
 
     /// Runs an act and returns once it is on disk, or undone.
@@ -68,12 +83,14 @@ impl Writer {
             }
         });
         let gone = || StoreError::Unavailable("nothing was written".to_owned());
-        self.0.send(job).map_err(|_| gone())?;
-        answer.recv().map_err(|_| gone())?
+        self.acts.send(job).map_err(|_| gone())?;
+        answer.recv_timeout(COMMIT_DEADLINE).map_err(|_| gone())?
     }
 }
 
 fn run(mut connection: Connection, mut head: ChainHead, acts: &Receiver<Act>) {
+    let _whole = EndWithThread;
+    let mut commits = 0;
     while let Ok(first) = acts.recv() {
         let mut group = vec![first];
         while group.len() < GROUP_MAX {
@@ -83,6 +100,34 @@ fn run(mut connection: Connection, mut head: ChainHead, acts: &Receiver<Act>) {
             }
         }
         commit_group(&mut connection, &mut head, group);
+        commits += 1;
+        if commits >= CHECKPOINT_EVERY {
+            commits = 0;
+            checkpoint(&connection);
+        }
+    }
+}
+
+/// Moves the log into the database. SQLite's own checkpoints would swallow a failed fsync; this one does not.
+fn checkpoint(connection: &Connection) {
+    let moved = connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()));
+    if let Err(error) = moved {
+        let error = StoreError::from(error);
+        tracing::error!(%error, "a checkpoint failed");
+        if error.is_lost_sync() {
+            leave();
+        }
+    }
+}
+
+/// A writer that panicked has left its chain of events in an unknown state: the process ends with it.
+struct EndWithThread;
+
+impl Drop for EndWithThread {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            leave();
+        }
     }
 }
 
@@ -135,6 +180,6 @@ fn run_group(
 
 /// Ends the process: what reached the disk is unknown, and a second fsync would lie. A fresh start recovers.
 fn leave() -> ! {
-    tracing::error!("an fsync failed: leaving, so that the next start recovers from what is on disk");
+    tracing::error!("leaving, so that the next start recovers from what is on disk");
     std::process::exit(4);
 }

@@ -36,14 +36,9 @@ pub(super) fn login(
         return Err(latched());
     }
     let pin = pin::read(pin)?;
-    let unproven = latch.begin(&pin.file).map_err(unwritable)?;
+    let worked_before = latch.begin(&pin.file).map_err(unwritable)?;
     match attempt(session, UserType::User, &pin) {
-        Ok(()) => {
-            if unproven {
-                latch.prove(&pin.file).map_err(unwritable)?;
-            }
-            Ok(())
-        }
+        Ok(()) => latch.prove(&pin.file).map_err(unwritable),
         Err(Rejection::Incorrect(reason)) => {
             latch.close(&reason).map_err(unwritable)?;
             Err(HsmError::PinIncorrect)
@@ -53,9 +48,8 @@ pub(super) fn login(
             Err(latched())
         }
         Err(Rejection::Other(error)) => {
-            if unproven {
-                latch.acquit().map_err(unwritable)?;
-            }
+            let acquitted = if worked_before { latch.prove(&pin.file) } else { latch.acquit() };
+            acquitted.map_err(unwritable)?;
             Err(error)
         }
     }

@@ -75,6 +75,8 @@ CREATE TABLE token (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX token_user ON token (user_id);
 CREATE INDEX token_fingerprint ON token (fingerprint);
+-- One living token for one secret.
+CREATE UNIQUE INDEX token_secret ON token (fingerprint) WHERE lifecycle <> 'revoked';
 
 CREATE TABLE application (
     id               BLOB PRIMARY KEY,

@@ -1,0 +1,65 @@
+//! Step 9: the events of all the steps before, each chained to the one before it.
+
+use anyhow::{Context, bail, ensure};
+use serde_json::Value;
+
+use crate::demo::stage::{Stage, text};
+
+/// What must be there in this order, with reasons; the modem's own events may lie between.
+const EXPECTED: [(&str, &str); 13] = [
+    ("application.added", ""),
+    ("application.added", ""),
+    ("user.added", ""),
+    ("phone.registered", ""),
+    ("oath.secret_added", ""),
+    ("oath.secret_added", ""),
+    ("oath.verified", ""),
+    ("oath.replay", "replay"),
+    ("oath.verified", ""),
+    ("oath.failed", "wrong"),
+    ("sms.challenge_ordered", ""),
+    ("sms.challenge_sent", ""),
+    ("sms.verified", ""),
+];
+/// What comes last: the SMS code a second time.
+const LAST: (&str, &str) = ("sms.failed", "replay");
+
+/// Lists the events, and checks their order and their chain.
+pub(super) fn in_order(stage: &mut Stage<'_>) -> anyhow::Result<String> {
+    let list = stage.cli_json(&["events"])?;
+    let events = list["items"].as_array().context("the answer is no list")?;
+    for event in events {
+        stage.screen.answer(&row(event)?)?;
+    }
+    let mut rest = events.iter();
+    for (kind, reason) in EXPECTED.into_iter().chain([LAST]) {
+        let found =
+            |event: &Value| event["type"] == kind && event["reason"].as_str().unwrap_or_default() == reason;
+        if !rest.any(found) {
+            bail!("{} is missing or in the wrong place", [kind, reason].join(" ").trim_end());
+        }
+    }
+    let mut before: Option<&Value> = None;
+    for event in events {
+        if let Some(before) = before {
+            ensure!(event["prev_hash"] == before["hash"], "event {} breaks the chain", event["seq"]);
+        }
+        before = Some(event);
+    }
+    Ok(format!("{} events in order, each with the hash of the one before", events.len()))
+}
+
+fn row(event: &Value) -> anyhow::Result<String> {
+    let time = text(event, "at")?.get(11..23).unwrap_or_default();
+    let reason = event["reason"].as_str().map(|reason| format!(": {reason}")).unwrap_or_default();
+    let outcome = format!("{}{reason}", text(event, "outcome")?);
+    let actor = &event["actor"];
+    let hash = text(event, "hash")?.get(..8).unwrap_or_default();
+    Ok(format!(
+        "{:>3}  {time}  {hash}  {:<22} {outcome:<16} {}:{}",
+        event["seq"].as_i64().unwrap_or_default(),
+        text(event, "type")?,
+        text(actor, "kind")?,
+        text(actor, "id")?,
+    ))
+}
