@@ -52,6 +52,7 @@ packaging: build
 	@$(SUITE) packaging scripts/packaging.sh
 
 bench: build ## Throughput and latency; writes bench/report.html and .json into the target directory
+	cargo build --release $(CARGO_FLAGS) -p hsm --example rates
 	cargo run --release $(CARGO_FLAGS) -p tests --bin bench
 
 soak: build ## Long runs: RACE=1 KILL=N MODEM=1 HOURS=H, any of them

@@ -1,0 +1,152 @@
+//! The shape of the sources: arrows, sizes, shipped configurations, generated files.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use cargo_metadata::MetadataCommand;
+use tests::appliance::{told, workspace};
+use tests::{Appliance, RigOptions};
+
+/// Which package may use which of ours. A package that is not here has no arrows yet, and fails.
+const ARROWS: [(&str, &[&str]); 9] = [
+    ("oath", &[]),
+    ("link", &[]),
+    ("hsm", &[]),
+    ("modem", &[]),
+    ("domain", &["oath"]),
+    ("token", &["oath", "link"]),
+    ("sim", &["token"]),
+    ("appliance", &["domain", "oath", "link", "hsm", "modem"]),
+    ("tests", &["appliance", "token", "sim"]),
+];
+/// Lines of a hand-written source file: look hard, and no more.
+const LINES_LOOK: usize = 600;
+const LINES_MAX: usize = 800;
+/// Directories without sources of ours.
+const NOT_OURS: [&str; 2] = ["target", ".git"];
+
+/// Style, "Layout". Red when a dependency is added against the table, of any kind.
+#[test]
+fn the_arrows_between_packages_are_those_of_the_table() {
+    let metadata = MetadataCommand::new()
+        .manifest_path(workspace().join("Cargo.toml"))
+        .no_deps()
+        .exec()
+        .expect("cargo metadata");
+    let allowed: BTreeMap<&str, &[&str]> = ARROWS.into_iter().collect();
+    let ours: BTreeSet<&str> = metadata.packages.iter().map(|package| package.name.as_str()).collect();
+    for package in &metadata.packages {
+        let name = package.name.as_str();
+        let arrows = allowed.get(name).unwrap_or_else(|| panic!("{name} is not in the table of arrows"));
+        for dependency in package.dependencies.iter().filter(|dependency| dependency.path.is_some()) {
+            let to = dependency.name.as_str();
+            assert!(arrows.contains(&to), "{name} -> {to} is against the table");
+            assert!(ours.contains(to), "{name} -> {to} leaves the workspace");
+        }
+    }
+    for board in fs::read_dir(workspace().join("firmware/boards")).expect("boards") {
+        let manifest = board.expect("a directory").path().join("Cargo.toml");
+        let text = fs::read_to_string(&manifest).expect("a board's manifest");
+        assert!(text.contains("[workspace]"), "{} has no workspace of its own", manifest.display());
+    }
+    println!("tidy: {} packages", ours.len());
+}
+
+/// Style, "Layout": `domain` and `oath` have nothing to do I/O with.
+#[test]
+fn the_pure_packages_have_nothing_to_do_io_with() {
+    let metadata = MetadataCommand::new()
+        .manifest_path(workspace().join("Cargo.toml"))
+        .no_deps()
+        .exec()
+        .expect("metadata");
+    let impure =
+        ["tokio", "rusqlite", "axum", "hyper", "rustix", "cryptoki", "serialport", "tracing", "metrics"];
+    for package in metadata.packages.iter().filter(|p| ["oath", "domain"].contains(&p.name.as_str())) {
+        for dependency in &package.dependencies {
+            assert!(!impure.contains(&dependency.name.as_str()), "{} -> {}", package.name, dependency.name);
+        }
+    }
+}
+
+fn sources(extensions: &[&str]) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    let mut open = vec![workspace()];
+    while let Some(directory) = open.pop() {
+        for entry in fs::read_dir(&directory).expect("a source directory") {
+            let path = entry.expect("an entry").path();
+            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            if path.is_dir() && !path.is_symlink() {
+                if !NOT_OURS.contains(&name.as_str()) {
+                    open.push(path);
+                }
+            } else if extensions.iter().any(|extension| name.ends_with(extension)) {
+                found.push(path);
+            }
+        }
+    }
+    found.sort();
+    found
+}
+
+/// Style, "Layout": marks that smell.
+#[test]
+fn source_files_are_of_a_size_to_read() {
+    let files = sources(&[".rs"]);
+    for file in &files {
+        let lines = fs::read_to_string(file).expect("a source file").lines().count();
+        if lines > LINES_LOOK {
+            println!("tidy: look hard at {} ({lines} lines)", file.display());
+        }
+        assert!(lines <= LINES_MAX, "{} has {lines} lines", file.display());
+    }
+    println!("tidy: {} source files", files.len());
+}
+
+/// Style, "What we do not write".
+#[test]
+fn nothing_is_left_for_later() {
+    let words =
+        [concat!("TO", "DO"), concat!("FIX", "ME"), concat!("X", "XX:"), concat!("unimpl", "emented!")];
+    for file in sources(&[".rs", ".sql", ".sh", ".toml", ".rules"]) {
+        let text = fs::read_to_string(&file).expect("a source file");
+        for (n, line) in text.lines().enumerate() {
+            for word in words {
+                assert!(!line.contains(word), "{}:{}: {line}", file.display(), n + 1);
+            }
+        }
+    }
+}
+
+/// Every configuration that ships: packaging/, and what docs/examples may hold.
+fn shipped() -> Vec<PathBuf> {
+    let examples = fs::read_dir(workspace().join("docs/examples")).into_iter().flatten();
+    let examples = examples.filter_map(|entry| Some(entry.ok()?.path()));
+    let is_toml = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "toml");
+    let mut all: Vec<_> = examples.filter(is_toml).collect();
+    all.push(workspace().join("packaging/countersign.toml"));
+    all
+}
+
+/// Style 20. Red when a key is renamed and an example is forgotten.
+#[test]
+fn every_shipped_configuration_loads() {
+    let rig = Appliance::prepare(RigOptions::default());
+    for file in shipped() {
+        let checked = rig.cli(&["config", "check", file.to_str().expect("a path in UTF-8")]);
+        assert!(checked.status.success(), "{}: {}", file.display(), told(&checked));
+    }
+}
+
+/// Style 20, facts: the description that is read is the one that is served. Red when `docs/openapi.json` was not
+/// made anew: `countersign openapi > docs/openapi.json`.
+#[test]
+fn the_description_in_docs_is_the_one_served() {
+    let rig = Appliance::start(RigOptions::default());
+    let served = rig.loopback(None).get("/openapi.json").expect(200);
+    let path: &Path = &workspace().join("docs/openapi.json");
+    let kept = fs::read(path).expect("docs/openapi.json");
+    assert!(kept == served.body, "docs/openapi.json differs: countersign openapi > docs/openapi.json");
+    assert_eq!(served.json()["openapi"].as_str().expect("a version").get(..3), Some("3.1"));
+}

@@ -1,0 +1,24 @@
+//! The rig: a real appliance on SoftHSM with emulated modems, its HTTP client, and judges of its own.
+//!
+//! What runs is the built binary (`COUNTERSIGN_BIN`, else `target/release/countersign`) in a private directory.
+//! Nothing here knows the appliance's crates: codes are computed by [`judge`], the store is read as a file.
+
+pub mod appliance;
+pub mod http;
+pub mod judge;
+pub mod kill;
+pub mod ledger;
+pub mod line;
+pub mod modem;
+pub mod people;
+pub mod process;
+pub mod race;
+pub mod scratch;
+pub mod steady;
+pub mod time;
+
+pub use appliance::{Appliance, ModemOptions, RigOptions};
+pub use http::{Answer, Client};
+pub use judge::{Algorithm, Secret};
+pub use modem::{EmulatedModem, Message};
+pub use time::{PATIENCE, wait_until};
