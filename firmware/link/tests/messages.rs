@@ -1,5 +1,7 @@
 //! Every message comes back as it was sent, fits its bound, and no bytes do more than fail to decode.
 
+#![expect(clippy::unwrap_used, reason = "the helpers of a test fail by panicking")]
+
 use link::{
     Abort, Answer, Battery, Challenge, ClockState, Commit, DecodeError, Diagnostics, Envelope, Firmware,
     Info, Install, Life, MESSAGE_MAX, MakerCertificate, Nonce, Octets, Order, PROTOCOL, Pending, Refusal,

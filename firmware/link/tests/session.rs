@@ -1,5 +1,7 @@
 //! The host's session on virtual time, against a scripted line.
 
+#![expect(clippy::unwrap_used, reason = "the helpers of a test fail by panicking")]
+
 use link::{
     Abort, Answer, Battery, Busy, ClockState, Decoder, Envelope, Event, Failure, Firmware, Info, Life,
     Octets, Pending, Recovery, Refusal, Request, Session, Waiting, decode, encode, encode_frame, recovery,
