@@ -6,6 +6,8 @@ use domain::sentcode;
 use domain::token::{Class, Factor, Lifecycle, MovingState, Policy};
 use hsm::{Enrol, MacPurpose, Match, MatchKey, Matched, SecretSource};
 use oath::{Algorithm, Code};
+use sha1::Sha1;
+use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
 use super::{Caller, FlowError, guess, users};
@@ -78,7 +80,7 @@ pub fn add(app: &Appliance, caller: &Caller, new: NewToken) -> Result<Enrolled, 
         other => other.into(),
     })?;
     let secret = enrolled.secret.ok_or(hsm::HsmError::Protocol)?;
-    let fingerprint = fingerprint(app, &secret)?;
+    let fingerprint = fingerprint(app, new.policy.algorithm, &secret)?;
     let row = TokenRow {
         id,
         serial,
@@ -118,7 +120,7 @@ fn first_watermark(app: &Appliance, new: &NewToken) -> Result<i64, FlowError> {
         },
     };
     let Some(secret) = &new.secret else { return Ok(first) };
-    let fingerprint = fingerprint(app, secret)?;
+    let fingerprint = fingerprint(app, new.policy.algorithm, secret)?;
     let former = app.store.read(|c| token::with_secret(c, &fingerprint))?;
     if former.iter().any(|token| token.state.lifecycle != Lifecycle::Revoked) {
         return Err(FlowError::Conflict("another token has the same secret".to_owned()));
@@ -138,10 +140,18 @@ pub(super) fn hash_of(algorithm: Algorithm) -> hsm::Hash {
     }
 }
 
-/// One-way mark of a secret. Zeros at its end make no difference to HMAC (RFC 2104), so they make none here.
-fn fingerprint(app: &Appliance, secret: &[u8]) -> Result<[u8; 32], FlowError> {
-    let end = secret.iter().rposition(|&byte| byte != 0).map_or(0, |last| last + 1);
-    let macs = app.hsm.mac(MacPurpose::Fingerprint, vec![secret[..end].to_vec()])?;
+/// One-way mark of a secret. What makes no difference to HMAC (RFC 2104, 2) makes none here: a secret longer than
+/// a block stands for its hash, and zeros at its end count for nothing.
+fn fingerprint(app: &Appliance, algorithm: Algorithm, secret: &[u8]) -> Result<[u8; 32], FlowError> {
+    let mut key = Zeroizing::new(secret.to_vec());
+    match algorithm {
+        Algorithm::Sha1 if key.len() > 64 => key = Zeroizing::new(Sha1::digest(secret).to_vec()),
+        Algorithm::Sha256 if key.len() > 64 => key = Zeroizing::new(Sha256::digest(secret).to_vec()),
+        // The longest secret fits into a block of SHA-512.
+        Algorithm::Sha1 | Algorithm::Sha256 | Algorithm::Sha512 => {}
+    }
+    let end = key.iter().rposition(|&byte| byte != 0).map_or(0, |last| last + 1);
+    let macs = app.hsm.mac(MacPurpose::Fingerprint, vec![key[..end].to_vec()])?;
     Ok(*macs.first().ok_or(hsm::HsmError::Protocol)?)
 }
 

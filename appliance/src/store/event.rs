@@ -185,8 +185,12 @@ pub struct ChainReport {
 /// SQLite's, or a row that does not parse.
 pub fn verify(connection: &Connection) -> Result<ChainReport, StoreError> {
     let mut head = ChainHead::default();
-    // From below every number: a row before the first event is no part of the chain.
-    let mut after = i64::MIN;
+    // A row before the first event is no part of the chain.
+    let lowest: Option<i64> = connection.query_row("SELECT min(seq) FROM event", [], |row| row.get(0))?;
+    if let Some(seq) = lowest.filter(|seq| *seq < 1) {
+        return Ok(ChainReport { first_bad: Some(seq), head });
+    }
+    let mut after = head.seq;
     loop {
         let page = match list(connection, &Filter { after, limit: PAGE_MAX, ..Filter::default() }) {
             // A row that cannot be read is a changed row; page by page the first is found.
