@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use link::{Call, Event, Request, Session, Waiting};
-use serialport::{SerialPort, TTYPort};
+use serialport::TTYPort;
 
 use super::super::output::Failure;
 
