@@ -3,7 +3,8 @@
 //!
 //! The other bank is erased and written, then the old one is marked as retired, then erased. A snapshot whose
 //! last unit was cut may read well today and badly tomorrow; it is therefore trusted only when the mark, written
-//! after it, is whole, or when it is alone. Until the old bank is gone nothing is appended to the new one, so
+//! after it, is whole, or when it is alone. A mark names its one successor, so that one that was cut, and may
+//! read well later, never speaks for another. Until the old bank is gone nothing is appended to the new one, so
 //! either may be chosen. Log records carry a MAC of their place; a torn one counts for nothing, because what it
 //! announces had not happened yet. The whole log is read: a torn record that reads blank does not end it.
 //!
@@ -26,14 +27,16 @@ const HEADER_LEN: usize = UNIT;
 const TAG_LEN: usize = UNIT;
 const SNAPSHOT_MAX: usize = HEADER_LEN + BODY_MAX + TAG_LEN;
 
-/// Where a bank is marked as retired: the second place serves if the mark in the first was torn.
+/// Where a bank is marked as retired: one place still serves when a mark was torn in the other.
 const RETIRE_UNITS: usize = 2;
+
+/// Makes each snapshot the only one of its kind, even with the same content.
+const NONCE_LEN: usize = 6;
 
 const RECORD_BODY: usize = 12;
 const RECORD_TAG: usize = 4;
 
 const BLANK: [u8; UNIT] = [0xff; UNIT];
-const RETIRED: [u8; UNIT] = [0; UNIT];
 
 /// The flash failed, or is too small, or lost its power.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,6 +47,13 @@ pub(super) type RecordBody = [u8; RECORD_BODY];
 
 /// A snapshot's bytes.
 pub(super) type Body = Vec<u8, BODY_MAX>;
+
+/// A snapshot as read.
+struct Snapshot {
+    generation: u32,
+    body: Body,
+    tag: [u8; TAG_LEN],
+}
 
 #[derive(Debug, Clone, Copy)]
 struct Layout {
@@ -83,6 +93,8 @@ impl Layout {
 pub(super) struct Store {
     layout: Layout,
     key: Key,
+    /// For the next snapshot's nonce.
+    seed: Key,
     bank: u32,
     generation: u32,
     /// Where the next record goes.
@@ -93,19 +105,24 @@ pub(super) struct Store {
 
 impl Store {
     /// Finds the state that holds, and removes what an interrupted step left of another. Without any, both banks
-    /// are erased and there is no body.
-    pub(super) fn open<F: NorFlash>(flash: &mut F, key: Key) -> Result<(Self, Option<Body>), StorageFault> {
+    /// are erased and there is no body. `random` must not have been given before.
+    pub(super) fn open<F: NorFlash>(
+        flash: &mut F,
+        key: Key,
+        random: &[u8],
+    ) -> Result<(Self, Option<Body>), StorageFault> {
         let layout = Layout::of(flash)?;
-        let mut store = Self { layout, key, bank: 0, generation: 0, log_end: 0, spare_erased: false };
-        let first = store.read_snapshot(flash, 0)?.map(|(generation, _)| generation);
-        let second = store.read_snapshot(flash, 1)?.map(|(generation, _)| generation);
+        let seed = crypto::hmac(&key, &[b"seed", random]);
+        let mut store = Self { layout, key, seed, bank: 0, generation: 0, log_end: 0, spare_erased: false };
+        let first = store.read_snapshot(flash, 0)?.map(|found| (found.generation, found.tag));
+        let second = store.read_snapshot(flash, 1)?.map(|found| (found.generation, found.tag));
         let chosen = match (first, second) {
             (None, None) => None,
             (Some(_), None) => Some(0),
             (None, Some(_)) => Some(1),
             (Some(first), Some(second)) => {
-                let (older, newer) = if first < second { (0, 1) } else { (1, 0) };
-                Some(if store.is_retired(flash, older)? { newer } else { older })
+                let (older, newer, tag) = if first.0 < second.0 { (0, 1, second.1) } else { (1, 0, first.1) };
+                Some(if store.is_retired(flash, older, &tag)? { newer } else { older })
             }
         };
         let Some(bank) = chosen else {
@@ -116,7 +133,7 @@ impl Store {
             return Ok((store, None));
         };
         store.bank = bank;
-        let (generation, body) = store.read_snapshot(flash, bank)?.ok_or(StorageFault)?;
+        let Snapshot { generation, body, .. } = store.read_snapshot(flash, bank)?.ok_or(StorageFault)?;
         store.generation = generation;
         if !store.is_blank(flash, 1 - bank)? {
             store.erase(flash, 1 - bank)?;
@@ -178,8 +195,8 @@ impl Store {
         }
         self.spare_erased = false;
         self.write_snapshot(flash, new, self.generation.checked_add(1).ok_or(StorageFault)?, body)?;
-        let (generation, _) = self.read_snapshot(flash, new)?.ok_or(StorageFault)?;
-        self.retire(flash, old)?;
+        let Snapshot { generation, tag, .. } = self.read_snapshot(flash, new)?.ok_or(StorageFault)?;
+        self.retire(flash, old, &tag)?;
         self.bank = new;
         self.generation = generation;
         self.log_end = 0;
@@ -189,14 +206,15 @@ impl Store {
     }
 
     fn write_snapshot<F: NorFlash>(
-        &self,
+        &mut self,
         flash: &mut F,
         bank: u32,
         generation: u32,
         body: &Body,
     ) -> Result<(), StorageFault> {
         let start = self.layout.start(bank);
-        let header = header(generation, body.len());
+        self.seed = crypto::hmac(&self.key, &[b"seed", &self.seed[..]]);
+        let header = header(generation, body.len(), core::array::from_fn(|i| self.seed[i]));
         let mut at = start;
         write_unit(flash, at, &header)?;
         for chunk in body.chunks(UNIT) {
@@ -208,18 +226,15 @@ impl Store {
         write_unit(flash, at + UNIT as u32, &self.snapshot_tag(&header, body))
     }
 
-    /// Generation and body of a whole snapshot.
+    /// The bank's snapshot, if it is whole.
     #[inline(never)]
-    fn read_snapshot<F: NorFlash>(
-        &self,
-        flash: &mut F,
-        bank: u32,
-    ) -> Result<Option<(u32, Body)>, StorageFault> {
+    fn read_snapshot<F: NorFlash>(&self, flash: &mut F, bank: u32) -> Result<Option<Snapshot>, StorageFault> {
         let start = self.layout.start(bank);
         let found = read_unit(flash, start)?;
         let generation = u32::from_be_bytes([found[4], found[5], found[6], found[7]]);
         let len = usize::from(u16::from_be_bytes([found[8], found[9]]));
-        if len > BODY_MAX || found != header(generation, len) {
+        let nonce = core::array::from_fn(|i| found[10 + i]);
+        if len > BODY_MAX || found != header(generation, len, nonce) {
             return Ok(None);
         }
         let mut body = Body::new();
@@ -229,26 +244,35 @@ impl Store {
         body.truncate(len);
         let tag = read_unit(flash, start + (HEADER_LEN + padded) as u32)?;
         let whole = bool::from(self.snapshot_tag(&found, &body).ct_eq(&tag));
-        Ok(whole.then_some((generation, body)))
+        Ok(whole.then_some(Snapshot { generation, body, tag }))
     }
 
-    fn is_retired<F: NorFlash>(&self, flash: &mut F, bank: u32) -> Result<bool, StorageFault> {
+    /// Whether `bank` was retired in favour of the snapshot with `tag`.
+    fn is_retired<F: NorFlash>(
+        &self,
+        flash: &mut F,
+        bank: u32,
+        tag: &[u8; TAG_LEN],
+    ) -> Result<bool, StorageFault> {
+        let mark = self.retire_mark(tag);
         for unit in 0..RETIRE_UNITS {
-            if read_unit(flash, self.layout.retire(bank, unit))? == RETIRED {
+            if read_unit(flash, self.layout.retire(bank, unit))? == mark {
                 return Ok(true);
             }
         }
         Ok(false)
     }
 
-    fn retire<F: NorFlash>(&self, flash: &mut F, bank: u32) -> Result<(), StorageFault> {
+    /// Marks `bank` wherever it is not marked yet; one good mark is enough.
+    fn retire<F: NorFlash>(&self, flash: &mut F, bank: u32, tag: &[u8; TAG_LEN]) -> Result<(), StorageFault> {
+        let mark = self.retire_mark(tag);
         for unit in 0..RETIRE_UNITS {
             let at = self.layout.retire(bank, unit);
             if read_unit(flash, at)? == BLANK {
-                return write_unit(flash, at, &RETIRED);
+                flash.write(at, &mark).map_err(|_| StorageFault)?;
             }
         }
-        Ok(())
+        if self.is_retired(flash, bank, tag)? { Ok(()) } else { Err(StorageFault) }
     }
 
     fn is_blank<F: NorFlash>(&self, flash: &mut F, bank: u32) -> Result<bool, StorageFault> {
@@ -273,6 +297,11 @@ impl Store {
         core::array::from_fn(|i| mac[i])
     }
 
+    fn retire_mark(&self, tag: &[u8; TAG_LEN]) -> [u8; UNIT] {
+        let mac = crypto::hmac(&self.key, &[b"retired for", tag]);
+        core::array::from_fn(|i| mac[i])
+    }
+
     fn record_tag(&self, index: u32, body: &RecordBody) -> [u8; RECORD_TAG] {
         let mac =
             crypto::hmac(&self.key, &[b"record", &self.generation.to_be_bytes(), &index.to_be_bytes(), body]);
@@ -280,11 +309,12 @@ impl Store {
     }
 }
 
-fn header(generation: u32, len: usize) -> [u8; UNIT] {
+fn header(generation: u32, len: usize, nonce: [u8; NONCE_LEN]) -> [u8; UNIT] {
     let mut header = [0; UNIT];
     header[..4].copy_from_slice(&MAGIC);
     header[4..8].copy_from_slice(&generation.to_be_bytes());
     header[8..10].copy_from_slice(&(len as u16).to_be_bytes());
+    header[10..].copy_from_slice(&nonce);
     header
 }
 

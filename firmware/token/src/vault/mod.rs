@@ -42,7 +42,7 @@ impl From<StorageFault> for Refusal {
     }
 }
 
-/// Random bytes for a new data key.
+/// Random bytes for a new data key, and to tell starts apart.
 #[derive(zeroize::Zeroize, zeroize::ZeroizeOnDrop)]
 pub(crate) struct Fresh {
     /// The data key.
@@ -109,7 +109,8 @@ impl Vault {
         fresh: &Fresh,
     ) -> Result<Self, StorageFault> {
         let device_key = Zeroizing::new(device_key);
-        let (store, body) = Store::open(flash, crypto::hmac(&device_key, &[b"countersign vault mac"]))?;
+        let (store, body) =
+            Store::open(flash, crypto::hmac(&device_key, &[b"countersign vault mac"]), &fresh.salt)?;
         let is_new = body.is_none();
         let state = match body {
             Some(body) => postcard::from_bytes(&body).map_err(|_| StorageFault)?,

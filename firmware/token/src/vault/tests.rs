@@ -131,7 +131,8 @@ fn sealed(vault: &Vault) -> BTreeSet<Vec<u8>> {
 }
 
 fn start(flash: &mut Flash) -> Result<Vault, StorageFault> {
-    Vault::open(flash, DEVICE_KEY, &fresh(0x42))
+    let salt = core::array::from_fn(|i| flash.operations.to_be_bytes()[i % 8]);
+    Vault::open(flash, DEVICE_KEY, &Fresh { key: [0x42; 32], salt })
 }
 
 /// Two provisionings, one aborted, a re-provisioning, 300 codes over two page turnovers, PINs right, wrong and
@@ -264,6 +265,40 @@ fn check(course: &Course, flash: &mut Flash, done: Option<usize>, at: &str) {
     no_remnant(flash, &vault, &course.ever, at);
 }
 
+/// What was torn may read otherwise at each later start: nothing that was found or done since may change. Two
+/// things may, and only to the safe side: a first start that was cut draws another data key, which nothing is
+/// under yet, and a torn record of the last PIN try may count later than the first time it is read.
+fn live_on(course: &Course, flash: &mut Flash, at: &str) {
+    let stable = |vault: &Vault| {
+        let mut state = vault.state.clone();
+        if state.identity.is_none() {
+            state.lock = factory_state().lock;
+        }
+        state.lock.failures = 0;
+        state.slots.iter_mut().flatten().for_each(|slot| slot.next = 0);
+        format!("{state:?}")
+    };
+    let mut found = start(flash).map(|vault| (stable(&vault), vault.pin_failures())).unwrap();
+    let mut given = [None; SLOTS_MAX];
+    for again in 0..4 {
+        flash.power_on();
+        let mut vault = start(flash).unwrap_or_else(|_| panic!("{at}: start {again}"));
+        if found.1 == PIN_TRIES - 1 && vault.life() == Life::Returned {
+            found = (stable(&vault), 0);
+            given = [None; SLOTS_MAX];
+        }
+        assert_eq!(stable(&vault), found.0, "{at}: start {again}");
+        for (slot, given) in given.iter_mut().enumerate() {
+            if vault.slots()[slot] == SlotState::Hotp {
+                let counter = vault.burn(flash, slot).unwrap();
+                assert!(given.is_none_or(|last| counter > last), "{at}: start {again}: {counter} again");
+                *given = Some(counter);
+            }
+        }
+        no_remnant(flash, &vault, &course.ever, at);
+    }
+}
+
 #[test]
 fn a_cut_at_every_operation_leaves_before_or_after() {
     let course = course();
@@ -276,9 +311,7 @@ fn a_cut_at_every_operation_leaves_before_or_after() {
             let done = run_to_cut(&course, &mut flash);
             flash.power_on();
             check(&course, &mut flash, done, &format!("cut {operation} {tear:?}"));
-            // What was torn may read otherwise at the next start.
-            flash.power_on();
-            check(&course, &mut flash, done, &format!("cut {operation} {tear:?}, second start"));
+            live_on(&course, &mut flash, &format!("cut {operation} {tear:?}"));
             cuts += 1;
         }
     }
@@ -303,6 +336,7 @@ fn a_second_cut_while_starting_changes_nothing() {
             }
             flash.power_on();
             check(&course, &mut flash, done, &format!("cuts {operation} and {second}"));
+            live_on(&course, &mut flash, &format!("cuts {operation} and {second}"));
             cuts += 1;
         }
     }

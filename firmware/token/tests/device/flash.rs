@@ -1,7 +1,7 @@
 //! NOR flash whose power goes at a chosen operation.
 //!
-//! The operation at the cut is torn: its bits are anywhere between before and after, and, until the place is
-//! erased or written again, they read differently after each start. Writing a unit twice without an erasure
+//! The operation at the cut is torn: its bits are anywhere between before and after, all or none included, and,
+//! until the place is erased or written again, they read differently after each start. Writing a unit twice without an erasure
 //! is a fault of the program, unless the first write was torn.
 
 use std::vec;
@@ -24,7 +24,7 @@ impl NorFlashError for PowerCut {
 pub(crate) enum Tear {
     Nothing,
     Everything,
-    /// Random bits, other ones after each start.
+    /// After each start another part of its bits, or none, or all.
     Some,
 }
 
@@ -76,8 +76,13 @@ impl Flash {
         self.dead = false;
         self.cut = None;
         for torn in self.torn.clone() {
+            let how = self.random() % 4;
             for (at, (before, after)) in torn.before.iter().zip(&torn.after).enumerate() {
-                let mask = self.random();
+                let mask = match how {
+                    0 => 0x00,
+                    1 => 0xff,
+                    _ => self.random(),
+                };
                 self.bytes[torn.at + at] = (before & mask) | (after & !mask);
             }
         }
