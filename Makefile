@@ -6,6 +6,8 @@ TARGET_DIR := $(abspath $(or $(CARGO_TARGET_DIR),target))
 BIN := $(TARGET_DIR)/release/countersign
 SUITE := scripts/suite.sh
 BOARD := firmware/boards/microbit
+LETTERS := appliance/letters
+LETTERS_BIN := $(TARGET_DIR)/letters/release/countersign-letters
 CARGO_FLAGS ?=
 DEMO_ARGS ?=
 
@@ -17,7 +19,7 @@ DESTDIR ?=
 export COUNTERSIGN_BIN := $(BIN)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo test lint unit vectors packaging bench soak firmware install
+.PHONY: help setup build demo test lint unit vectors packaging bench soak firmware letters letters-binary install
 
 help: ## This list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -31,7 +33,7 @@ build: setup ## The release binary
 demo: build ## The appliance with an emulated HSM and modem; DEMO_ARGS="--exit --state DIR"
 	$(BIN) demo $(DEMO_ARGS)
 
-test: lint build unit vectors packaging ## Everything that CI runs
+test: lint build unit vectors letters packaging ## Everything that CI runs
 
 lint: setup ## Formatting, clippy, and cargo-deny where it is installed
 	@$(SUITE) fmt cargo fmt --all --check
@@ -39,6 +41,9 @@ lint: setup ## Formatting, clippy, and cargo-deny where it is installed
 	@cd $(BOARD) && $(CURDIR)/$(SUITE) board-fmt cargo fmt --check
 	@cd $(BOARD) && $(CURDIR)/$(SUITE) board-clippy \
 	    cargo clippy --release $(CARGO_FLAGS) --target-dir $(TARGET_DIR)/firmware/microbit -- -D warnings
+	@cd $(LETTERS) && $(CURDIR)/$(SUITE) letters-fmt cargo fmt --check
+	@cd $(LETTERS) && $(CURDIR)/$(SUITE) letters-clippy \
+	    cargo clippy --release $(CARGO_FLAGS) --target-dir $(TARGET_DIR)/letters --all-targets -- -D warnings
 	@if command -v cargo-deny >/dev/null; then $(SUITE) deny cargo deny check; \
 	 else echo "deny: cargo-deny is not installed, licences and advisories were not checked"; fi
 
@@ -63,14 +68,25 @@ soak: build ## Long runs: RACE=1 KILL=N MODEM=1 HOURS=H, any of them
 firmware: setup ## The board images; writes firmware/report.json into the target directory
 	@$(SUITE) firmware scripts/firmware.sh report $(TARGET_DIR)
 
-install: build ## Binary, units, rules, default configuration; PREFIX=/usr SYSCONFDIR=/etc DESTDIR=
+# Its own workspace: the typesetter takes minutes to build, once.
+letters-binary: setup
+	@cd $(LETTERS) && $(CURDIR)/$(SUITE) letters-build \
+	    cargo build --release $(CARGO_FLAGS) --target-dir $(TARGET_DIR)/letters
+
+letters: letters-binary ## The typesetter of labels, built and tested
+	@cd $(LETTERS) && $(CURDIR)/$(SUITE) letters \
+	    cargo nextest run --release $(CARGO_FLAGS) --target-dir $(TARGET_DIR)/letters
+
+install: build letters-binary ## Binaries, units, rules, default configuration; PREFIX=/usr SYSCONFDIR=/etc DESTDIR=
 	install -D -m 0755 $(BIN) $(DESTDIR)$(PREFIX)/bin/countersign
+	install -D -s -m 0755 $(LETTERS_BIN) $(DESTDIR)$(PREFIX)/lib/countersign/countersign-letters
 	install -d $(DESTDIR)$(PREFIX)/lib/systemd/system
 	sed 's|/usr/bin/|$(PREFIX)/bin/|' packaging/countersign.service \
 	    >$(DESTDIR)$(PREFIX)/lib/systemd/system/countersign.service
 	install -D -m 0644 packaging/sysusers.d/countersign.conf $(DESTDIR)$(PREFIX)/lib/sysusers.d/countersign.conf
 	install -D -m 0644 packaging/tmpfiles.d/countersign.conf $(DESTDIR)$(PREFIX)/lib/tmpfiles.d/countersign.conf
-	install -D -m 0644 -t $(DESTDIR)$(PREFIX)/share/doc/countersign LICENSE-APACHE LICENSE-MIT
+	install -D -m 0644 -t $(DESTDIR)$(PREFIX)/share/doc/countersign LICENSE-APACHE LICENSE-MIT \
+	    $(LETTERS)/LICENSE-DejaVu
 	install -D -m 0644 -t $(DESTDIR)$(PREFIX)/share/doc/countersign/examples packaging/softhsm.conf
 	for rules in $(wildcard udev/*.rules); do \
 	    install -D -m 0644 -t $(DESTDIR)$(PREFIX)/lib/udev/rules.d $$rules || exit; done

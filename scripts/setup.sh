@@ -12,8 +12,9 @@ runtime=(ca-certificates softhsm2)
 # Compilers: SQLite is built from source.
 build=(build-essential curl git pkg-config)
 # Judges and peers of the tests that are not ours: PKCS#11 tools, an emulated board, OATH and SMS codecs, a
-# QR reader, udev's own parser; tmux, socat, jq and sqlite3 drive and inspect.
-judges=(gammu jq oathtool opensc opensc-pkcs11 qemu-system-arm socat sqlite3 tmux tshark udev zbar-tools)
+# QR reader, readers of PDF, udev's own parser; tmux, socat, jq and sqlite3 drive and inspect.
+judges=(gammu jq oathtool opensc opensc-pkcs11 poppler-utils qemu-system-arm qpdf socat sqlite3 tmux tshark udev
+    zbar-tools)
 
 # Any version serves; this one is installed where there is none.
 nextest=0.9.143

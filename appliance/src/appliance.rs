@@ -13,6 +13,7 @@ use parking_lot::{Mutex, MutexGuard};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::flows::FlowError;
+use crate::flows::provision::Exchanges;
 use crate::sms::Bell;
 use crate::store::{Store, StoreError, event, meta};
 
@@ -36,6 +37,8 @@ pub struct Appliance {
     pub clock: Clock,
     /// Wakes the modems.
     pub bell: Bell,
+    /// Provisioning exchanges under way.
+    pub exchanges: Exchanges,
     locks: Vec<Mutex<()>>,
     decoy: OnceLock<Decoy>,
     own_key: OnceLock<Vec<u8>>,
@@ -66,6 +69,7 @@ impl Appliance {
             hsm,
             clock,
             bell: Bell::default(),
+            exchanges: Exchanges::default(),
             locks: (0..STRIPES).map(|_| Mutex::new(())).collect(),
             decoy: OnceLock::new(),
             own_key: OnceLock::new(),

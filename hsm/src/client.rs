@@ -12,17 +12,34 @@ use crate::HsmError;
 use crate::launch::Running;
 use crate::supervisor::Shared;
 use crate::types::{
-    AttributeCheck, Compute, Enrol, Enrolled, HsmSettings, Info, InitSpec, Launcher, MAC_BATCH_MAX,
-    MATCH_BATCH_MAX, MacPurpose, Match, Matched, RANDOM_MAX, SEAL_MAX, Status,
+    AttributeCheck, CONFIRMATION_LEN, Compute, Enrol, Enrolled, HsmSettings, Info, InitSpec, Launcher,
+    MAC_BATCH_MAX, MATCH_BATCH_MAX, MacPurpose, Match, Matched, POINT_LEN, POLICY_MAX, Provision,
+    Provisioned, RANDOM_MAX, SEAL_MAX, SIGNATURE_LEN, SIGNED_MAX, SignKey, Status,
 };
-use crate::wire::{self, Initialise, PinPath, Request, Response};
+use crate::wire::{self, Confirm, Initialise, PinPath, Request, Response, Signed};
 
 /// How long dropping the last handle waits for the child to end.
 const STOP_GRACE: Duration = Duration::from_secs(1);
 
 /// The names of [`Hsm::operations`], in the order of [`Operation`].
-const OPERATIONS: [&str; 10] =
-    ["info", "check", "enrol", "match", "compute", "mac", "new_person_key", "seal", "open", "random"];
+const OPERATIONS: [&str; 16] = [
+    "info",
+    "check",
+    "enrol",
+    "match",
+    "compute",
+    "mac",
+    "new_person_key",
+    "seal",
+    "open",
+    "random",
+    "sign",
+    "public_key",
+    "verify_signature",
+    "provision",
+    "confirm",
+    "abandon",
+];
 
 #[derive(Clone, Copy)]
 enum Operation {
@@ -36,6 +53,12 @@ enum Operation {
     Seal,
     Open,
     Random,
+    Sign,
+    PublicKey,
+    VerifySignature,
+    Provision,
+    Confirm,
+    Abandon,
 }
 
 /// An HSM token behind a supervised child process. Clones share the child; dropping the last one ends it.
@@ -170,6 +193,80 @@ impl Hsm {
         self.bytes(Operation::Random, &Request::Random { len })
     }
 
+    /// ECDSA over P-256 and SHA-256 in the HSM: r and s, 32 bytes each, over `message` of at most [`SIGNED_MAX`]
+    /// bytes. Refused where the token has no such key; the reason says what to do.
+    pub fn sign(&self, key: SignKey, message: &[u8]) -> Result<[u8; SIGNATURE_LEN], HsmError> {
+        signable(message)?;
+        self.array(Operation::Sign, &Request::Sign { key, message: message.to_vec() })
+    }
+
+    /// The public half of a key pair, as an uncompressed point (SEC 1). When the token was opened, the private
+    /// half made a signature that it verifies.
+    pub fn public_key(&self, key: SignKey) -> Result<[u8; POINT_LEN], HsmError> {
+        self.array(Operation::PublicKey, &Request::PublicKey { key })
+    }
+
+    /// Whether `signature`, r and s, is the one of the owner of `public` over `message`, of at most
+    /// [`SIGNED_MAX`] bytes. Where `public` is no point of P-256 it is `false` or refused, as the module sees it.
+    pub fn verify_signature(
+        &self,
+        public: &[u8; POINT_LEN],
+        message: &[u8],
+        signature: &[u8; SIGNATURE_LEN],
+    ) -> Result<bool, HsmError> {
+        signable(message)?;
+        let signed = Signed { public: *public, message: message.to_vec(), signature: *signature };
+        match self.call(Operation::VerifySignature, &Request::VerifySignature(signed))? {
+            Response::Verified(verdict) => Ok(verdict),
+            _ => Err(HsmError::Protocol),
+        }
+    }
+
+    /// Makes a secret in the HSM for a device, once its signature is verified: wrapped under a key that only
+    /// the HSM and the device can derive, and as a record. Nobody else ever has it. Refused where anything in
+    /// `provision` does not fit what the device signed. The exchange then waits for [`Hsm::confirm`], at most
+    /// [`crate::EXCHANGE_LIFE`] and among at most [`crate::EXCHANGES_MAX`]; it ends with the child.
+    pub fn provision(&self, provision: Provision) -> Result<Provisioned, HsmError> {
+        signable(&provision.signed)?;
+        let len = provision.policy.len();
+        if len > POLICY_MAX {
+            return Err(HsmError::refused(format!("a policy of {len} bytes is longer than {POLICY_MAX}")));
+        }
+        match self.call(Operation::Provision, &Request::Provision(Box::new(provision)))? {
+            Response::Provisioned(provisioned) => Ok(*provisioned),
+            _ => Err(HsmError::Protocol),
+        }
+    }
+
+    /// Ends an exchange, well or not: if `tag` is the device's confirmation of `device_message`, the host's
+    /// confirmation of `host_message` is given; otherwise it is refused. Each is the start of an HMAC-SHA256
+    /// under the confirmation key.
+    pub fn confirm(
+        &self,
+        exchange: u64,
+        device_message: &[u8],
+        tag: &[u8; CONFIRMATION_LEN],
+        host_message: &[u8],
+    ) -> Result<[u8; CONFIRMATION_LEN], HsmError> {
+        signable(device_message)?;
+        signable(host_message)?;
+        let confirm = Confirm {
+            exchange,
+            device_message: device_message.to_vec(),
+            tag: *tag,
+            host_message: host_message.to_vec(),
+        };
+        self.array(Operation::Confirm, &Request::Confirm(confirm))
+    }
+
+    /// Ends an exchange without a confirmation. One that is over already stays so.
+    pub fn abandon(&self, exchange: u64) -> Result<(), HsmError> {
+        match self.call(Operation::Abandon, &Request::Abandon { exchange })? {
+            Response::Abandoned => Ok(()),
+            _ => Err(HsmError::Protocol),
+        }
+    }
+
     /// How often each call was made since the start.
     pub fn operations(&self) -> Vec<(&'static str, u64)> {
         OPERATIONS
@@ -185,10 +282,21 @@ impl Hsm {
         }
     }
 
+    fn array<const N: usize>(&self, operation: Operation, request: &Request) -> Result<[u8; N], HsmError> {
+        self.bytes(operation, request)?.as_slice().try_into().map_err(|_| HsmError::Protocol)
+    }
+
     fn call(&self, operation: Operation, request: &Request) -> Result<Response, HsmError> {
         self.owner.calls[operation as usize].fetch_add(1, Ordering::Relaxed);
         let link = self.owner.shared.link()?;
         link.call(&wire::encode(request)?, self.owner.shared.deadline())
+    }
+}
+
+fn signable(message: &[u8]) -> Result<(), HsmError> {
+    match message.len() {
+        0..=SIGNED_MAX => Ok(()),
+        len => Err(HsmError::refused(format!("a message of {len} bytes is longer than {SIGNED_MAX}"))),
     }
 }
 

@@ -7,6 +7,9 @@
 //! Secrets rest outside the HSM as records, wrapped under a key inside it (RFC 3394), and are unwrapped,
 //! not extractable, for use. A record and its mutable state each carry a MAC under another key of the HSM,
 //! so that whoever can write the database can neither swap records nor set back states.
+//!
+//! A hardware token gets its secret from the HSM too, under a key that only the two can derive
+//! (docs/provisioning.md), and long-term key pairs sign what is said to tokens and to other services.
 
 pub mod child;
 mod client;
@@ -26,7 +29,9 @@ pub use error::HsmError;
 pub use latch::unlatch;
 pub use mac::record_message;
 pub use types::{
-    Assurance, AttributeCheck, CODE_MAX, Compute, Enrol, Enrolled, FACTORS_MAX, Factor, Hash, HsmSettings,
-    Info, InitSpec, Launcher, MAC_BATCH_MAX, MATCH_BATCH_MAX, MESSAGES_MAX, MacPurpose, Match, MatchKey,
-    Matched, PinSource, RANDOM_MAX, Render, SEAL_MAX, SECRET_MAX, SECRET_MIN, SecretSource, Status, Tampered,
+    Assurance, AttributeCheck, CODE_MAX, CONFIRMATION_LEN, Compute, EXCHANGE_LIFE, EXCHANGES_MAX, Enrol,
+    Enrolled, FACTORS_MAX, Factor, Hash, HsmSettings, Info, InitSpec, Launcher, MAC_BATCH_MAX,
+    MATCH_BATCH_MAX, MESSAGES_MAX, MacPurpose, Match, MatchKey, Matched, POINT_LEN, POLICY_MAX, PinSource,
+    Provision, Provisioned, RANDOM_MAX, Render, SEAL_MAX, SECRET_MAX, SECRET_MIN, SIGNATURE_LEN, SIGNED_MAX,
+    SecretSource, SignKey, Status, Tampered,
 };

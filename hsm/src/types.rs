@@ -10,7 +10,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
-use crate::HsmError;
+use crate::{HsmError, wire};
 
 /// The longest code a [`Render`] may write, in bytes.
 pub const CODE_MAX: usize = 16;
@@ -30,6 +30,21 @@ pub const SECRET_MAX: usize = 128;
 pub const SEAL_MAX: usize = 256 * 1024;
 /// The most random bytes of one [`crate::Hsm::random`] call.
 pub const RANDOM_MAX: usize = 4096;
+
+/// Length of an uncompressed point of P-256 (SEC 1 section 2.3.3), in bytes.
+pub const POINT_LEN: usize = 65;
+/// Length of an ECDSA signature over P-256, r and s, in bytes.
+pub const SIGNATURE_LEN: usize = 64;
+/// Length of a confirmation of [`crate::Hsm::confirm`], in bytes.
+pub const CONFIRMATION_LEN: usize = 16;
+/// The longest message that is signed, verified or confirmed, in bytes.
+pub const SIGNED_MAX: usize = 16 * 1024;
+/// The longest [`Provision::policy`], in bytes.
+pub const POLICY_MAX: usize = 256;
+/// The most exchanges between [`crate::Hsm::provision`] and [`crate::Hsm::confirm`]; one more ends the oldest.
+pub const EXCHANGES_MAX: usize = 64;
+/// How long an exchange waits for its confirmation: as long as the device keeps its nonce.
+pub const EXCHANGE_LIFE: Duration = Duration::from_secs(120);
 
 /// Turns a MAC into a code: writes the code's bytes at the start of `out` and returns their number, at most
 /// [`CODE_MAX`], or `None` where this MAC yields no code and the next message is due. Runs in the child.
@@ -163,7 +178,7 @@ pub enum Status {
 /// One attribute of one long-term key, compared with what it has to be.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AttributeCheck {
-    /// CKA_LABEL of the key.
+    /// CKA_LABEL of the key; of a pair, with the half.
     pub object: String,
     /// The attribute's name, such as `CKA_SENSITIVE`.
     pub attribute: String,
@@ -313,6 +328,64 @@ pub enum MacPurpose {
     Fingerprint,
 }
 
+/// A long-term key pair of the token, P-256.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum SignKey {
+    /// Signs what hardware tokens are given; they pin its public half.
+    Host,
+    /// Signs assertions (JWS ES256, RFC 7518 section 3.4).
+    Assertion,
+}
+
+/// A hardware token that asks for a secret. Points are uncompressed; `signed` is M_1 of the provisioning link,
+/// which names the suite first and the host key and `device_ephemeral` last.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct Provision {
+    /// The device's attestation key. That its maker vouches for it is for the caller to know.
+    #[serde(with = "wire::array")]
+    pub attestation: [u8; POINT_LEN],
+    /// What the device signed, at most [`SIGNED_MAX`] bytes.
+    pub signed: Vec<u8>,
+    /// Its signature over `signed` under `attestation`.
+    #[serde(with = "wire::array")]
+    pub signature: [u8; SIGNATURE_LEN],
+    /// The device's half of the key agreement.
+    #[serde(with = "wire::array")]
+    pub device_ephemeral: [u8; POINT_LEN],
+    /// What the grant says beside the secret, at most [`POLICY_MAX`] bytes; the key that wraps the secret
+    /// depends on it.
+    pub policy: Vec<u8>,
+    /// Length of the secret in bytes: 32 or 64 under SHA-1 and SHA-256, 64 or 128 under SHA-512. Other lengths
+    /// would have to be padded outside the HSM.
+    pub secret_len: usize,
+    /// The hash of its HMAC.
+    pub hash: Hash,
+    /// What the record belongs to; covered by the record's MAC.
+    pub binding: Vec<u8>,
+    /// The first state; covered by its own MAC.
+    pub state: Vec<u8>,
+    /// How keys are derived: 2 is CKM_AES_CBC_ENCRYPT_DATA.
+    pub suite: u8,
+}
+
+/// A new secret, wrapped once for the device and once for storage.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct Provisioned {
+    /// Names the exchange until it is confirmed or abandoned.
+    pub exchange: u64,
+    /// The HSM's half of the key agreement.
+    #[serde(with = "wire::array")]
+    pub host_ephemeral: [u8; POINT_LEN],
+    /// The secret under the agreed key (RFC 3394).
+    pub wrapped: Vec<u8>,
+    /// The secret as a record, as [`Enrolled`] has it.
+    pub record: Vec<u8>,
+    /// MAC over record and binding.
+    pub record_mac: [u8; 32],
+    /// MAC over the state.
+    pub state_mac: [u8; 32],
+}
+
 /// Opaque in `Debug`: these carry secrets, codes or what they are made from.
 macro_rules! opaque {
     ($($name:ident),*) => {$(
@@ -323,4 +396,4 @@ macro_rules! opaque {
         }
     )*};
 }
-opaque!(SecretSource, Enrol, Enrolled, MatchKey, Factor, Match, Compute);
+opaque!(SecretSource, Enrol, Enrolled, MatchKey, Factor, Match, Compute, Provision, Provisioned);

@@ -9,7 +9,10 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize as De, Serialize as Ser};
 use zeroize::Zeroizing;
 
-use crate::types::{AttributeCheck, Compute, Enrol, Enrolled, Info, MacPurpose, Match, Matched};
+use crate::types::{
+    AttributeCheck, CONFIRMATION_LEN, Compute, Enrol, Enrolled, Info, MacPurpose, Match, Matched, POINT_LEN,
+    Provision, Provisioned, SIGNATURE_LEN, SignKey,
+};
 use crate::{HsmError, SEAL_MAX};
 
 /// The longest frame body, in bytes.
@@ -55,6 +58,31 @@ pub(crate) enum Request {
     Seal { person_key: Vec<u8>, aad: Vec<u8>, plaintext: Zeroizing<Vec<u8>> },
     Open { person_key: Vec<u8>, aad: Vec<u8>, sealed: Vec<u8> },
     Random { len: usize },
+    Sign { key: SignKey, message: Vec<u8> },
+    PublicKey { key: SignKey },
+    VerifySignature(Signed),
+    Provision(Box<Provision>),
+    Confirm(Confirm),
+    Abandon { exchange: u64 },
+}
+
+/// A signature to verify.
+#[derive(Ser, De)]
+pub(crate) struct Signed {
+    #[serde(with = "array")]
+    pub(crate) public: [u8; POINT_LEN],
+    pub(crate) message: Vec<u8>,
+    #[serde(with = "array")]
+    pub(crate) signature: [u8; SIGNATURE_LEN],
+}
+
+/// An exchange to end well.
+#[derive(Ser, De)]
+pub(crate) struct Confirm {
+    pub(crate) exchange: u64,
+    pub(crate) device_message: Vec<u8>,
+    pub(crate) tag: [u8; CONFIRMATION_LEN],
+    pub(crate) host_message: Vec<u8>,
 }
 
 #[derive(Ser, De)]
@@ -65,6 +93,9 @@ pub(crate) enum Response {
     Matched(Vec<Matched>),
     Macs(Vec<[u8; 32]>),
     Bytes(Zeroizing<Vec<u8>>),
+    Verified(bool),
+    Provisioned(Box<Provisioned>),
+    Abandoned,
 }
 
 /// What the child answers to each request.
@@ -110,6 +141,27 @@ pub(crate) fn read<T: DeserializeOwned>(mut from: impl Read) -> io::Result<Optio
     }
 }
 
+/// Arrays longer than the 32 elements that serde knows, as sequences of bytes.
+pub(crate) mod array {
+    use serde::de::Error;
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    pub(crate) fn serialize<S: Serializer, const N: usize>(
+        bytes: &[u8; N],
+        to: S,
+    ) -> Result<S::Ok, S::Error> {
+        bytes.as_slice().serialize(to)
+    }
+
+    pub(crate) fn deserialize<'de, D, const N: usize>(from: D) -> Result<[u8; N], D::Error>
+    where
+        D: Deserializer<'de>,
+    {
+        let bytes = Vec::<u8>::deserialize(from)?;
+        bytes.as_slice().try_into().map_err(|_| D::Error::invalid_length(bytes.len(), &"another length"))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -125,6 +177,16 @@ mod tests {
         };
         assert_eq!((purpose, data), (MacPurpose::Lookup, vec![vec![1, 2], vec![]]));
         assert!(read::<Request>(&mut from).expect("closed").is_none());
+    }
+
+    #[test]
+    fn a_long_array_survives_the_wire_at_its_length_only() {
+        let signed = Signed { public: [7; POINT_LEN], message: vec![1], signature: [9; SIGNATURE_LEN] };
+        let mut bytes = postcard::to_allocvec(&signed).expect("short");
+        let same: Signed = postcard::from_bytes(&bytes).expect("well-formed");
+        assert_eq!((same.public, same.signature), (signed.public, signed.signature));
+        bytes[0] -= 1;
+        assert!(postcard::from_bytes::<Signed>(&bytes).is_err());
     }
 
     #[test]

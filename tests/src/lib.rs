@@ -16,6 +16,7 @@ pub mod race;
 pub mod scratch;
 pub mod steady;
 pub mod time;
+pub mod token;
 
 pub use appliance::{Appliance, ModemOptions, RigOptions};
 pub use http::{Answer, Client};

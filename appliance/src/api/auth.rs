@@ -112,7 +112,7 @@ fn operator(app: &Appliance, uid: u32) -> Result<Option<(String, String, Vec<Str
 fn scopes_of_role(role: &str) -> &'static [&'static str] {
     match role {
         "admin" => &SCOPES,
-        "technician" => &["users:read"],
+        "technician" => &["users:read", "provision"],
         "helpdesk" => &["users:read", "challenge", "letters:order"],
         "auditor" => &["events:read", "users:read"],
         _ => &[],

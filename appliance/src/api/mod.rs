@@ -24,6 +24,7 @@ mod events;
 mod messages;
 mod patient;
 mod privacyidea;
+pub(crate) mod provisioning;
 pub mod serve;
 pub(crate) mod status;
 mod tokens;
@@ -143,6 +144,14 @@ fn described() -> (Router<Arc<Api>>, utoipa::openapi::OpenApi) {
         .routes(routes!(tokens::show))
         .routes(routes!(tokens::change))
         .routes(routes!(tokens::resync))
+        .routes(routes!(provisioning::assign))
+        .routes(routes!(provisioning::host_key))
+        .routes(routes!(provisioning::attest))
+        .routes(routes!(provisioning::begin))
+        .routes(routes!(provisioning::confirm))
+        .routes(routes!(provisioning::device))
+        .routes(routes!(provisioning::committed))
+        .routes(routes!(provisioning::order))
         .routes(routes!(messages::send))
         .routes(routes!(messages::show))
         .routes(routes!(events::list))

@@ -24,7 +24,7 @@ const ISSUER_MAX: usize = 64;
 /// Most digits of a soft token's code: apps show no more (D-31).
 const SOFT_DIGITS_MAX: u8 = 8;
 
-fn view(row: &TokenRow, locked: bool) -> wire::Token {
+pub(super) fn view(row: &TokenRow, locked: bool) -> wire::Token {
     wire::Token {
         serial: row.serial.to_string(),
         class: row.class.name().to_owned(),
@@ -58,13 +58,25 @@ fn new_token(user: UserName, new: wire::NewToken) -> Result<tokens::NewToken, Ap
             return Err(ApiError::malformed("a uri says everything: give no other field with it"));
         }
         let uri = OtpAuth::parse(uri).map_err(|error| ApiError::malformed(error.to_string()))?;
-        let policy = policy(uri.totp, uri.algorithm, uri.digits, uri.period)?;
+        let policy = policy(uri.totp, uri.algorithm, uri.digits, uri.period, SOFT_DIGITS_MAX)?;
         if uri.issuer.as_ref().is_some_and(|issuer| issuer.chars().count() > ISSUER_MAX) {
             return Err(ApiError::malformed(format!("the issuer is longer than {ISSUER_MAX} characters")));
         }
         let (counter, issuer) = (uri.counter, uri.issuer);
         return Ok(tokens::NewToken { user, policy, counter, secret: Some(uri.secret), issuer });
     }
+    let policy = policy_of(&new, SOFT_DIGITS_MAX)?;
+    let secret = match &new.secret {
+        None => None,
+        Some(text) => {
+            Some(decode_base32(text).ok_or_else(|| ApiError::malformed("the secret is no Base32"))?)
+        }
+    };
+    Ok(tokens::NewToken { user, policy, counter: new.counter.unwrap_or(0), secret, issuer: None })
+}
+
+/// What a request says about codes, with `digits_max` digits at the most.
+pub(super) fn policy_of(new: &wire::NewToken, digits_max: u8) -> Result<Policy, ApiError> {
     let totp = match new.kind.as_deref() {
         Some("totp") => true,
         Some("hotp") => false,
@@ -77,20 +89,13 @@ fn new_token(user: UserName, new: wire::NewToken) -> Result<tokens::NewToken, Ap
         None => Algorithm::Sha1,
         Some(name) => Algorithm::parse(name).map_err(|error| ApiError::malformed(error.to_string()))?,
     };
-    let policy = policy(totp, algorithm, new.digits.unwrap_or(6), new.period.unwrap_or(30))?;
-    let secret = match &new.secret {
-        None => None,
-        Some(text) => {
-            Some(decode_base32(text).ok_or_else(|| ApiError::malformed("the secret is no Base32"))?)
-        }
-    };
-    Ok(tokens::NewToken { user, policy, counter: new.counter.unwrap_or(0), secret, issuer: None })
+    policy(totp, algorithm, new.digits.unwrap_or(6), new.period.unwrap_or(30), digits_max)
 }
 
-fn policy(totp: bool, algorithm: Algorithm, digits: u8, period: u16) -> Result<Policy, ApiError> {
+fn policy(totp: bool, algorithm: Algorithm, digits: u8, period: u16, digits_max: u8) -> Result<Policy, ApiError> {
     let malformed = |error: oath::Error| ApiError::malformed(error.to_string());
-    if digits > SOFT_DIGITS_MAX {
-        return Err(ApiError::malformed("an app's code has 6 to 8 digits"));
+    if digits > digits_max {
+        return Err(ApiError::malformed(format!("such a token's code has 6 to {digits_max} digits")));
     }
     let factor = if totp {
         Factor::Totp { period: Period::new(period).map_err(malformed)?, t0: 0 }

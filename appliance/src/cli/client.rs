@@ -57,6 +57,21 @@ impl<'g> Client<'g> {
         parse(&self.send(Method::GET, path, Bytes::new())?)
     }
 
+    /// Reads a resource that may not be there.
+    pub(crate) fn find<T: DeserializeOwned>(&self, path: &str) -> Result<Option<T>, Failure> {
+        match self.exchange_once(Method::GET, path, Bytes::new())? {
+            (StatusCode::NOT_FOUND, _) => Ok(None),
+            (status, body) if status.is_success() => parse(&body).map(Some),
+            (status, body) => Err(problem(status, &body)),
+        }
+    }
+
+    /// Sends a body where there is nothing to answer.
+    pub(crate) fn post_nothing(&self, path: &str, body: &impl Serialize) -> Result<(), Failure> {
+        let body = serde_json::to_vec(body).map_err(Failure::fault)?;
+        self.send(Method::POST, path, body.into()).map(drop)
+    }
+
     /// Sends a body and reads the answer.
     pub(crate) fn post<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> Result<T, Failure> {
         let body = serde_json::to_vec(body).map_err(Failure::fault)?;
@@ -75,14 +90,18 @@ impl<'g> Client<'g> {
     }
 
     fn send(&self, method: Method, path: &str, body: Bytes) -> Result<Bytes, Failure> {
+        let (status, body) = self.exchange_once(method, path, body)?;
+        if status.is_success() { Ok(body) } else { Err(problem(status, &body)) }
+    }
+
+    fn exchange_once(&self, method: Method, path: &str, body: Bytes) -> Result<(StatusCode, Bytes), Failure> {
         let exchange = async {
             match tokio::time::timeout(DEADLINE, self.exchange(method, path, body)).await {
                 Ok(answer) => answer,
                 Err(_) => Err(Failure::unavailable("the daemon did not answer in time; see its log")),
             }
         };
-        let (status, body) = self.runtime.block_on(exchange)?;
-        if status.is_success() { Ok(body) } else { Err(problem(status, &body)) }
+        self.runtime.block_on(exchange)
     }
 
     async fn exchange(

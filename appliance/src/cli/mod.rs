@@ -19,6 +19,7 @@ mod modem;
 mod output;
 mod serve;
 mod sms;
+mod technician;
 mod token;
 mod user;
 mod verify;
@@ -92,6 +93,9 @@ enum Command {
     /// Talk to GSM modems, encode and decode SMS, emulate a modem.
     #[command(subcommand)]
     Modem(modem::ModemCommand),
+    /// Hardware tokens at the bench.
+    #[command(subcommand)]
+    Technician(technician::TechnicianCommand),
     /// Add, list and revoke client applications.
     #[command(subcommand)]
     App(app::AppCommand),
@@ -132,6 +136,7 @@ pub fn main() -> ExitCode {
         Command::Token(command) => token::run(&global, command),
         Command::Verify(args) => verify::run(&global, args),
         Command::Sms(command) => sms::run(&global, command),
+        Command::Technician(command) => technician::run(&global, command),
         Command::App(command) => app::run(&global, command),
         Command::Audit(command) => audit::run(&global, command),
         Command::Events(args) => events::run(&global, &args),

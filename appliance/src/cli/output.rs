@@ -40,6 +40,11 @@ impl Failure {
         Self::new(EXIT_FAULT, "fault", text)
     }
 
+    /// The text, if the appliance said no; the failure itself, if nobody could say anything.
+    pub(crate) fn unless_unavailable<T>(self) -> Result<Result<T, String>, Failure> {
+        if self.exit == EXIT_REFUSED || self.exit == EXIT_USAGE { Ok(Err(self.text)) } else { Err(self) }
+    }
+
     /// Prints the failure and gives its exit code.
     pub(crate) fn report(&self, global: &Global) -> ExitCode {
         eprintln!("countersign: {}", self.text);

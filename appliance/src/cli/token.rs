@@ -36,6 +36,14 @@ pub(super) enum TokenCommand {
         #[arg(long)]
         user: Option<String>,
     },
+    /// Give a hardware token from stock to a user; its codes are accepted from then on.
+    Assign {
+        /// Serial.
+        serial: String,
+        /// Who gets it.
+        #[arg(long)]
+        user: String,
+    },
     /// Set a token aside; its codes are refused until it is resumed.
     Suspend {
         /// Serial.
@@ -148,6 +156,11 @@ pub(super) fn run(global: &Global, command: TokenCommand) -> Result<ExitCode, Fa
             };
             let list: wire::List<wire::Token> = client.get(&path)?;
             print(global, &list, tokens_table)
+        }
+        TokenCommand::Assign { serial, user } => {
+            let path = format!("/v1/tokens/{}/assign", segment(&serial));
+            let token: wire::Token = client.post(&path, &wire::Assignment { user })?;
+            print(global, &token, describe)
         }
         TokenCommand::Suspend { serial } => change(&serial, "suspend"),
         TokenCommand::Resume { serial } => change(&serial, "resume"),

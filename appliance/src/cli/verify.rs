@@ -27,6 +27,13 @@ pub(super) struct VerifyArgs {
     code: String,
 }
 
+impl VerifyArgs {
+    /// A code of one token.
+    pub(super) fn of_token(serial: String, code: String) -> Self {
+        VerifyArgs { user: None, token: Some(serial), code }
+    }
+}
+
 pub(super) fn run(global: &Global, args: VerifyArgs) -> Result<ExitCode, Failure> {
     let otp = if args.code == "-" { read_line()? } else { Zeroizing::new(args.code) };
     let request =

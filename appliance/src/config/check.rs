@@ -13,7 +13,7 @@ use domain::verify::Window;
 use toml::Spanned;
 
 use super::file::{self, File, line_of};
-use super::{Address, Config, Finding, HsmSection, Listener, ModemSection};
+use super::{Address, Config, Finding, HsmSection, Listener, ModemSection, Provisioning};
 
 const ISSUER: &str = "Countersign";
 const ISSUER_MAX: usize = 64;
@@ -106,6 +106,7 @@ pub(super) fn check(text: &str, file: File) -> Result<Config, Vec<Finding>> {
     let limits = limits(&mut c, file.limits);
     let window = window(&mut c, file.oath);
     let (terms, sms_message) = sms(&mut c, file.sms);
+    let provisioning = provisioning(&mut c, file.provisioning);
     match (c.findings.is_empty(), hsm) {
         (true, Some(hsm)) => Ok(Config {
             state_dir: file.state_dir.into_inner(),
@@ -118,6 +119,7 @@ pub(super) fn check(text: &str, file: File) -> Result<Config, Vec<Finding>> {
             terms,
             sms_message,
             privacyidea_verbose: file.compat.privacyidea.verbose,
+            provisioning,
             idle_keys,
         }),
         _ => {
@@ -224,6 +226,24 @@ fn listener(c: &mut Checker<'_>, listen: file::Listen) -> Option<Listener> {
         }
     };
     Some(Listener { address, application })
+}
+
+fn provisioning(c: &mut Checker<'_>, table: file::Provisioning) -> Provisioning {
+    let mut maker_keys = Vec::new();
+    for key in &table.maker_keys {
+        let bytes = data_encoding::HEXLOWER_PERMISSIVE.decode(key.get_ref().as_bytes()).ok();
+        match bytes.and_then(|bytes| <[u8; 65]>::try_from(bytes).ok()).filter(|bytes| bytes[0] == 4) {
+            Some(bytes) => maker_keys.push(bytes),
+            None => c.find(key, "provisioning.maker_keys", "must be 65 bytes of hex that begin with 04"),
+        }
+    }
+    for serial in &table.revoked_serials {
+        if let Err(error) = link::Serial::parse(serial.get_ref()) {
+            c.find(serial, "provisioning.revoked_serials", error.to_string());
+        }
+    }
+    let revoked_serials = table.revoked_serials.into_iter().map(Spanned::into_inner).collect();
+    Provisioning { maker_keys, revoked_serials }
 }
 
 fn modems(c: &mut Checker<'_>, sections: Vec<file::Modem>) -> Vec<ModemSection> {

@@ -27,6 +27,8 @@ pub(super) struct File {
     pub(super) sms: Sms,
     #[serde(default)]
     pub(super) compat: Compat,
+    #[serde(default)]
+    pub(super) provisioning: Provisioning,
 }
 
 #[derive(Deserialize)]
@@ -93,6 +95,15 @@ pub(super) struct Sms {
     pub(super) otp_ttl: Option<Spanned<String>>,
     pub(super) max_allowed_attempts: Option<Spanned<u32>>,
     pub(super) max_challenges_sent: Option<Spanned<u32>>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Provisioning {
+    #[serde(default)]
+    pub(super) maker_keys: Vec<Spanned<String>>,
+    #[serde(default)]
+    pub(super) revoked_serials: Vec<Spanned<String>>,
 }
 
 #[derive(Default, Deserialize)]

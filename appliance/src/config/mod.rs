@@ -43,6 +43,8 @@ pub struct Config {
     pub sms_message: String,
     /// Whether privacyIDEA's own texts are given for refusals.
     pub privacyidea_verbose: bool,
+    /// Which hardware tokens may be provisioned.
+    pub provisioning: Provisioning,
     /// Keys that are understood and have no effect in this version.
     pub idle_keys: Vec<&'static str>,
 }
@@ -78,6 +80,15 @@ pub enum Address {
     Unix(PathBuf),
     /// HTTP on a loopback address.
     Http(SocketAddr),
+}
+
+/// Which hardware tokens may be provisioned.
+#[derive(Clone, Debug, Default)]
+pub struct Provisioning {
+    /// Public keys of makers whose word counts: P-256, SEC 1 uncompressed.
+    pub maker_keys: Vec<[u8; 65]>,
+    /// Serials whose attestation counts no more.
+    pub revoked_serials: Vec<String>,
 }
 
 /// A modem on a serial port.

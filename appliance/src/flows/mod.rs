@@ -17,6 +17,7 @@ pub mod challenge;
 pub mod deliver;
 pub mod guess;
 pub mod messages;
+pub mod provision;
 pub mod tokens;
 pub mod users;
 pub mod verify;

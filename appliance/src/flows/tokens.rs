@@ -19,6 +19,8 @@ use crate::store::{event, token, user};
 const SECRET_LEN: usize = 20;
 /// Level of assurance of a soft token that an operator or an application enrolled.
 const SOFT_LOA: f64 = 1.5;
+/// Level of assurance of a hardware token that an operator gave to a user.
+pub const HARD_LOA: f64 = 2.0;
 /// Window of a resynchronisation: HOTP counters ahead, TOTP steps on each side (D-28).
 const RESYNC_WINDOW: u16 = 100;
 
@@ -130,7 +132,7 @@ fn first_watermark(app: &Appliance, new: &NewToken) -> Result<i64, FlowError> {
     Ok(former.iter().map(|token| token.state.last).fold(first, i64::max))
 }
 
-fn hash_of(algorithm: Algorithm) -> hsm::Hash {
+pub(super) fn hash_of(algorithm: Algorithm) -> hsm::Hash {
     match algorithm {
         Algorithm::Sha1 => hsm::Hash::Sha1,
         Algorithm::Sha256 => hsm::Hash::Sha256,

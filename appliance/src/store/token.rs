@@ -268,3 +268,38 @@ fn update(
         token.state_mac,
     ])?)
 }
+
+/// Writes a token that has come off the bench, in place of one with the same serial that is nobody's.
+///
+/// # Errors
+/// [`StoreError::Exists`] when the serial is somebody's.
+pub fn replace_in_stock(writing: &mut Writing<'_>, token: &TokenRow) -> Result<(), StoreError> {
+    writing.tx.execute("UPDATE device SET token_id = NULL WHERE serial = ?1", [token.serial.as_str()])?;
+    writing.tx.execute(
+        "DELETE FROM token WHERE serial = ?1 AND (lifecycle = 'revoked' OR user_id IS NULL)",
+        [token.serial.as_str()],
+    )?;
+    insert(writing, token)
+}
+
+/// Binds a token from stock to its user, under new MACs. True when this call did it.
+///
+/// # Errors
+/// SQLite's.
+pub fn rebind(writing: &mut Writing<'_>, loaded: &TokenRow, next: &TokenRow) -> Result<bool, StoreError> {
+    let changed = writing.tx.execute(
+        "UPDATE token SET user_id = ?1, loa = ?2, record_mac = ?3, lifecycle = ?4, epoch = ?5, state_mac = ?6
+         WHERE id = ?7 AND state_mac = ?8 AND lifecycle = 'in_stock'",
+        params![
+            next.user_id,
+            next.loa,
+            next.record_mac,
+            next.state.lifecycle.name(),
+            next.state.epoch,
+            next.state_mac,
+            loaded.id,
+            loaded.state_mac,
+        ],
+    )?;
+    Ok(changed == 1)
+}

@@ -8,7 +8,7 @@ use zeroize::Zeroizing;
 
 use super::fault::Fault;
 use super::matching;
-use super::token::Token;
+use super::token::{SessionKey, Token};
 use crate::mac::record_message;
 use crate::record::{KeyKind, Record, padded_len};
 use crate::types::{Enrol, Enrolled, Hash, MacPurpose, SECRET_MAX, SECRET_MIN, SecretSource};
@@ -36,25 +36,19 @@ impl Token {
             }
             SecretSource::Generate { .. } => None,
         };
-        let (kek_id, kek) = (self.working.kek_generation, self.working.kek);
         let hmac_key = secret.as_ref().map(|secret| hmac_key(enrol.hash, secret));
         let len = hmac_key.as_ref().map_or(true_len, |key| key.len());
         let passing = match &hmac_key {
             Some(key) => self.create(kind, key)?,
             None => self.generate(kind, len, true)?,
         };
-        let blob = self.wrap(kek, passing.handle, len)?;
-        let kept = self.unwrap(kek, kind, &blob)?;
-        let expected = self.hmac(enrol.hash, passing.handle, TRIAL)?;
-        let mut agrees: bool = self.hmac(enrol.hash, kept.handle, TRIAL)?.ct_eq(&expected).into();
         if let Some(secret) = &secret {
-            agrees &= bool::from(software_hmac(enrol.hash, secret, TRIAL).ct_eq(&expected));
+            let expected = self.hmac(enrol.hash, passing.handle, TRIAL)?;
+            if !bool::from(software_hmac(enrol.hash, secret, TRIAL).ct_eq(&expected)) {
+                return Err(Fault::Device("a key computes another HMAC than its secret".into()));
+            }
         }
-        if !agrees {
-            return Err(Fault::Device("a wrapped key computes another HMAC than its secret".into()));
-        }
-        let true_len = u16::try_from(true_len).expect("SECRET_MAX fits in 16 bits");
-        let record = Record { kek_id, kind, true_len, blob }.encode();
+        let (record, kept) = self.record(enrol.hash, &passing, len, true_len)?;
         let record_mac = self.mac(MacPurpose::Record, &record_message(&record, &enrol.binding))?;
         let state_mac = self.mac(MacPurpose::State, &enrol.state)?;
         let handle = kept.keep();
@@ -62,6 +56,26 @@ impl Token {
         let name = matching::cache_name(&record, &enrol.binding, &record_mac);
         self.cache.put(&self.session, name, handle)?;
         Ok(Enrolled { record, record_mac, state_mac, secret: secret.filter(|_| enrol.reveal) })
+    }
+
+    /// The record of an extractable key of `len` bytes, and the key as the record gives it back.
+    pub(super) fn record(
+        &self,
+        hash: Hash,
+        passing: &SessionKey<'_>,
+        len: usize,
+        true_len: usize,
+    ) -> Result<(Vec<u8>, SessionKey<'_>), Fault> {
+        let (kek_id, kek) = (self.working.kek_generation, self.working.kek);
+        let kind = KeyKind::Secret(hash);
+        let blob = self.wrap(kek, passing.handle, len)?;
+        let kept = self.unwrap(kek, kind, &blob)?;
+        let expected = self.hmac(hash, passing.handle, TRIAL)?;
+        if !bool::from(self.hmac(hash, kept.handle, TRIAL)?.ct_eq(&expected)) {
+            return Err(Fault::Device("a wrapped key computes another HMAC than its secret".into()));
+        }
+        let true_len = u16::try_from(true_len).expect("SECRET_MAX fits in 16 bits");
+        Ok((Record { kek_id, kind, true_len, blob }.encode(), kept))
     }
 }
 

@@ -94,8 +94,10 @@ fn names_the_request(code: RvError) -> bool {
     )
 }
 
-/// Modules report a blob or ciphertext that they cannot authenticate with the most general codes.
+/// Modules report a blob or ciphertext that they cannot authenticate, or a point that is none, with the most
+/// general codes.
 fn judges_foreign_data(function: Function, code: RvError) -> bool {
-    matches!(function, Function::UnwrapKey | Function::Decrypt)
+    use Function::{Decrypt, DeriveKey, UnwrapKey, Verify, VerifyInit};
+    matches!(function, UnwrapKey | Decrypt | DeriveKey | Verify | VerifyInit)
         && matches!(code, RvError::GeneralError | RvError::DeviceError | RvError::FunctionFailed)
 }

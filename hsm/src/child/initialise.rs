@@ -11,6 +11,8 @@ use super::fault::{Fault, describe};
 use super::keys::Keys;
 use super::login::{self, Rejection};
 use super::module::{self, Present};
+use super::pairs::{self, Pairs};
+use super::selftest;
 use super::token::Token;
 use crate::HsmError;
 use crate::pin::{self, Pin};
@@ -44,7 +46,11 @@ pub(super) fn initialise(request: &Initialise) -> Result<Info, HsmError> {
         present = module::find(&pkcs11, label)?;
     }
     let session = log_in(&pkcs11, &present, &user_pin)?;
-    if !Keys::find(&session)?.complete(&session)? {
+    let mut made = Keys::find(&session)?.complete(&session)?;
+    if pairs::possible(&selftest::listed(&pkcs11, &session)?) {
+        made |= Pairs::find(&session)?.complete(&session)?;
+    }
+    if !made {
         return Err(HsmError::refused(format!(
             "token {label:?} holds all its keys already; nothing was changed"
         )));

@@ -1,19 +1,20 @@
-//! The long-term keys on the token: what each may do, how they are named, found, made and checked.
+//! The long-term symmetric keys on the token: what each may do, how they are named, found, made and checked.
 //!
 //! CKA_LABEL is `countersign-<role>-<generation>`, CKA_ID the generation as u32 big-endian.
 
 use std::collections::BTreeMap;
 
 use cryptoki::mechanism::{Mechanism, MechanismType};
-use cryptoki::object::{Attribute, AttributeInfo, AttributeType, KeyType, ObjectClass, ObjectHandle};
+use cryptoki::object::{Attribute, AttributeType, KeyType, ObjectClass, ObjectHandle};
 use cryptoki::session::Session;
 
+use super::attributes::{self, Expectation};
 use super::fault::{Fault, objects_to_attribute};
 use crate::types::AttributeCheck;
 
-/// Length of every long-term key, in bytes.
+/// Length of each of them, in bytes.
 const KEY_LEN: u64 = 32;
-const LABEL_PREFIX: &str = "countersign-";
+pub(super) const LABEL_PREFIX: &str = "countersign-";
 
 /// What a long-term key is for. Each has one use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -113,58 +114,17 @@ impl Keys {
         let mut checks = Vec::new();
         for ((role, generation), handle) in &self.found {
             let object = role.label(*generation);
-            for (attribute, name, expected) in expectations(*role) {
-                let reported = session.get_attributes(*handle, &[attribute])?.first().and_then(boolean);
-                checks.push(AttributeCheck {
-                    object: object.clone(),
-                    attribute: name.into(),
-                    expected: expected.to_string(),
-                    reported: reported.map_or("absent".into(), |value| value.to_string()),
-                    ok: reported == Some(expected),
-                });
-            }
-            checks.push(allowed_mechanisms(session, *role, object.clone(), *handle)?);
-            let readable = readable(session, *handle)?;
-            checks.push(AttributeCheck {
-                object,
-                attribute: "CKA_VALUE".into(),
-                expected: "unreadable".into(),
-                reported: if readable { "readable" } else { "unreadable" }.into(),
-                ok: !readable,
-            });
+            checks.extend(attributes::compare(session, &object, *handle, &expectations(*role))?);
+            checks.push(attributes::allowed(session, &object, *handle, &[role.mechanism()])?);
+            checks.push(attributes::value(session, &object, *handle)?);
         }
         Ok(checks)
     }
 }
 
-/// Whether the module would give CKA_VALUE away.
-pub(super) fn readable(session: &Session, key: ObjectHandle) -> Result<bool, Fault> {
-    let info = session.get_attribute_info(key, &[AttributeType::Value])?;
-    Ok(info.iter().any(|info| matches!(info, AttributeInfo::Available(_))))
-}
-
-/// CKA_ALLOWED_MECHANISMS, which a module need not know.
-fn allowed_mechanisms(
-    session: &Session,
-    role: Role,
-    object: String,
-    key: ObjectHandle,
-) -> Result<AttributeCheck, Fault> {
-    let attributes = session.get_attributes(key, &[AttributeType::AllowedMechanisms])?;
-    let (reported, ok) = match attributes.first() {
-        Some(Attribute::AllowedMechanisms(allowed)) => {
-            let names: Vec<String> = allowed.iter().map(ToString::to_string).collect();
-            (names.join(" "), *allowed == [role.mechanism()])
-        }
-        _ => ("absent".into(), true),
-    };
-    let expected = role.mechanism().to_string();
-    Ok(AttributeCheck { object, attribute: "CKA_ALLOWED_MECHANISMS".into(), expected, reported, ok })
-}
-
 /// What every long-term key has to report. CKA_ALWAYS_SENSITIVE, CKA_NEVER_EXTRACTABLE and CKA_LOCAL show
 /// that the key was born in this token.
-fn expectations(role: Role) -> [(AttributeType, &'static str, bool); 15] {
+fn expectations(role: Role) -> [Expectation; 15] {
     [
         (AttributeType::Token, "CKA_TOKEN", true),
         (AttributeType::Private, "CKA_PRIVATE", true),
@@ -182,27 +142,6 @@ fn expectations(role: Role) -> [(AttributeType, &'static str, bool); 15] {
         (AttributeType::Decrypt, "CKA_DECRYPT", false),
         (AttributeType::Derive, "CKA_DERIVE", false),
     ]
-}
-
-fn boolean(attribute: &Attribute) -> Option<bool> {
-    match attribute {
-        Attribute::Token(value)
-        | Attribute::Private(value)
-        | Attribute::Sensitive(value)
-        | Attribute::AlwaysSensitive(value)
-        | Attribute::Extractable(value)
-        | Attribute::NeverExtractable(value)
-        | Attribute::Local(value)
-        | Attribute::Modifiable(value)
-        | Attribute::Wrap(value)
-        | Attribute::Unwrap(value)
-        | Attribute::Sign(value)
-        | Attribute::Verify(value)
-        | Attribute::Encrypt(value)
-        | Attribute::Decrypt(value)
-        | Attribute::Derive(value) => Some(*value),
-        _ => None,
-    }
 }
 
 fn generate(session: &Session, role: Role, generation: u32) -> Result<ObjectHandle, Fault> {

@@ -4,22 +4,29 @@
 //! A fault of the device or the session ends it too: handles never outlive the process that made them, and
 //! the client starts the next one.
 
+mod attributes;
 mod cache;
+mod curve;
 mod enrol;
+mod exchanges;
 mod fault;
 mod initialise;
 mod keys;
 mod login;
 mod matching;
 mod module;
+mod pairs;
+mod provision;
 mod seal;
 mod selftest;
+mod sign;
 mod token;
 
 use std::io;
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::process::ExitCode;
+use std::time::Instant;
 
 use rustix::process::{DumpableBehavior, Resource, Rlimit, Signal};
 
@@ -95,8 +102,20 @@ fn answer(token: &mut Token, request: Request) -> Result<Response, Fault> {
             token.open(&person_key, &aad, &sealed).map(Response::Bytes)
         }
         Request::Random { len } => token.random(len).map(Response::Bytes),
+        Request::Sign { key, message } => token.sign(key, &message).map(array),
+        Request::PublicKey { key } => token.public_key(key).map(array),
+        Request::VerifySignature(signed) => token.verify_signature(&signed).map(Response::Verified),
+        Request::Provision(provision) => token
+            .provision(&provision, Instant::now())
+            .map(|provisioned| Response::Provisioned(Box::new(provisioned))),
+        Request::Confirm(confirm) => token.confirm(&confirm, Instant::now()).map(array),
+        Request::Abandon { exchange } => token.abandon(exchange).map(|()| Response::Abandoned),
         Request::Attach(_) | Request::Initialise(_) => {
             Err(Fault::Refused("the token is open already".into()))
         }
     }
+}
+
+fn array<const N: usize>(bytes: [u8; N]) -> Response {
+    Response::Bytes(bytes.to_vec().into())
 }

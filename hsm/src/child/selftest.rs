@@ -7,12 +7,13 @@ use cryptoki::mechanism::{Mechanism, MechanismType};
 use cryptoki::object::ObjectHandle;
 use cryptoki::session::Session;
 
+use super::attributes;
 use super::fault::{Fault, describe};
-use super::keys::{self, Role};
+use super::keys::Role;
 use super::token::Token;
 use crate::HsmError;
 use crate::record::KeyKind;
-use crate::types::{Assurance, Hash};
+use crate::types::{Assurance, Hash, SignKey};
 
 /// Length of the keys tried with, in bytes.
 const PROBE_LEN: usize = 32;
@@ -27,10 +28,14 @@ const REQUIRED: [(&str, MechanismType); 5] = [
 ];
 
 /// Which mechanisms the slot lists.
-pub(super) fn mechanisms(pkcs11: &Pkcs11, session: &Session) -> Result<BTreeMap<String, bool>, HsmError> {
+pub(super) fn listed(pkcs11: &Pkcs11, session: &Session) -> Result<Vec<MechanismType>, HsmError> {
     let unusable = |error| HsmError::ModuleUnusable { reason: describe(&error) };
     let slot = session.get_session_info().map_err(unusable)?.slot_id();
-    let listed = pkcs11.get_mechanism_list(slot).map_err(unusable)?;
+    pkcs11.get_mechanism_list(slot).map_err(unusable)
+}
+
+/// Those without which nothing works.
+pub(super) fn required(listed: &[MechanismType]) -> Result<BTreeMap<String, bool>, HsmError> {
     let seen: BTreeMap<String, bool> =
         REQUIRED.iter().map(|(name, mechanism)| ((*name).to_owned(), listed.contains(mechanism))).collect();
     match seen.iter().find(|(_, present)| !**present) {
@@ -44,7 +49,7 @@ pub(super) fn examine(token: &Token) -> Result<(Assurance, BTreeMap<String, bool
     let kind = KeyKind::Secret(Hash::Sha256);
     let kek = token.working.kek;
     let born = token.generate(kind, PROBE_LEN, false)?;
-    let unreadable = !keys::readable(&token.session, born.handle)?;
+    let unreadable = !attributes::readable(&token.session, born.handle)?;
     let unextractable = refuses_to_wrap(token, kek, born.handle);
     drop(born);
     let passing = token.generate(kind, PROBE_LEN, true)?;
@@ -61,6 +66,8 @@ pub(super) fn examine(token: &Token) -> Result<(Assurance, BTreeMap<String, bool
         ("unextractable-refuses-wrap", unextractable && canary_stays),
         ("unwrapped-refuses-wrap", stays_inside),
         ("allowed-mechanisms", token.takes_optional()),
+        ("provisioning", token.signing.has(SignKey::Host) && token.agrees()),
+        ("assertions", token.signing.has(SignKey::Assertion)),
     ];
     let assurance = if enforced { Assurance::Enforced } else { Assurance::NotEnforced };
     Ok((assurance, seen.map(|(name, value)| (name.to_owned(), value)).into()))

@@ -10,8 +10,10 @@ use subtle::ConstantTimeEq;
 use zeroize::{Zeroize, Zeroizing};
 
 use super::cache::Cache;
+use super::exchanges::Exchanges;
 use super::fault::{Fault, describe, objects_to_attribute};
 use super::keys::{Keys, Role};
+use super::sign::Signing;
 use super::{login, module, selftest};
 use crate::HsmError;
 use crate::latch::Latch;
@@ -30,6 +32,9 @@ pub(super) struct Token {
     pub(super) cache: Cache,
     pub(super) render: Render,
     pub(super) working: Working,
+    pub(super) signing: Signing,
+    /// Confirmation keys.
+    pub(super) exchanges: Exchanges<ObjectHandle>,
     /// Whether the module takes CKA_ALLOWED_MECHANISMS on session keys.
     takes_optional: Cell<bool>,
     info: Info,
@@ -69,6 +74,7 @@ impl Token {
     ) -> Result<Token, HsmError> {
         let keys = Keys::find(&session)?;
         let working = Working::choose(&keys).ok_or(HsmError::NotInitialised)?;
+        let listed = selftest::listed(&pkcs11, &session)?;
         let takes_optional = Cell::new(true);
         let info = Info {
             module,
@@ -76,10 +82,12 @@ impl Token {
             token_label: token_label.to_owned(),
             assurance: crate::Assurance::NotEnforced,
             kek_generation: working.kek_generation,
-            capabilities: selftest::mechanisms(&pkcs11, &session)?,
+            capabilities: selftest::required(&listed)?,
         };
-        let cache = Cache::new();
-        let mut token = Token { pkcs11, session, keys, cache, render, working, takes_optional, info };
+        let signing = Signing::find(&session, &listed)?;
+        let (cache, exchanges) = (Cache::new(), Exchanges::new());
+        let mut token =
+            Token { pkcs11, session, keys, cache, render, working, signing, exchanges, takes_optional, info };
         token.health()?;
         selftest::examine(&token).map(|(assurance, seen)| {
             token.info.assurance = assurance;
@@ -109,7 +117,9 @@ impl Token {
     }
 
     pub(super) fn check(&self) -> Result<Vec<AttributeCheck>, Fault> {
-        self.keys.check(&self.session)
+        let mut checks = self.keys.check(&self.session)?;
+        checks.extend(self.signing.check(&self.session)?);
+        Ok(checks)
     }
 
     pub(super) fn takes_optional(&self) -> bool {
@@ -201,8 +211,6 @@ impl Token {
         })
     }
 
-    /// Makes a session key, once more without the optional attributes if the module objects, and wipes the
-    /// template.
     fn with_template(
         &self,
         kind: KeyKind,
@@ -230,6 +238,17 @@ impl Token {
             Attribute::Encrypt(!signs),
             Attribute::Decrypt(!signs),
         ]);
+        self.with_optional(template, allowed, make)
+    }
+
+    /// Makes a session key, once more without the optional attributes if the module objects, and wipes the
+    /// template.
+    pub(super) fn with_optional(
+        &self,
+        mut template: Vec<Attribute>,
+        allowed: MechanismType,
+        make: impl Fn(&[Attribute]) -> cryptoki::error::Result<ObjectHandle>,
+    ) -> Result<SessionKey<'_>, Fault> {
         let required = template.len();
         template.push(Attribute::AllowedMechanisms(vec![allowed]));
         let mut made = make(if self.takes_optional.get() { &template } else { &template[..required] });
@@ -242,7 +261,7 @@ impl Token {
                 value.zeroize();
             }
         }
-        Ok(SessionKey { session: &self.session, handle: made? })
+        Ok(SessionKey::new(&self.session, made?))
     }
 }
 
@@ -263,8 +282,12 @@ pub(super) struct SessionKey<'a> {
     pub(super) handle: ObjectHandle,
 }
 
-impl SessionKey<'_> {
-    /// For the cache to destroy.
+impl<'a> SessionKey<'a> {
+    pub(super) fn new(session: &'a Session, handle: ObjectHandle) -> SessionKey<'a> {
+        SessionKey { session, handle }
+    }
+
+    /// For the cache or the exchanges to destroy.
     pub(super) fn keep(self) -> ObjectHandle {
         let handle = self.handle;
         std::mem::forget(self);

@@ -4,7 +4,7 @@ use std::process::Command;
 
 use hsm::{Assurance, HsmError};
 
-use crate::rig::{LABEL, PIN, Rig, SOFTHSM};
+use crate::rig::{LABEL, PIN, Rig};
 
 #[test]
 fn a_new_token_holds_its_keys_and_says_so() {
@@ -19,7 +19,7 @@ fn a_new_token_holds_its_keys_and_says_so() {
     let hsm = rig.open();
     assert_eq!(hsm.info().expect("up"), info);
     let checks = hsm.check().expect("up");
-    assert_eq!(checks.len(), 5 * 17);
+    assert_eq!(checks.len(), 5 * 17 + 2 * (15 + 8));
     let wrong: Vec<_> = checks.iter().filter(|check| !check.ok).collect();
     assert!(wrong.is_empty(), "{wrong:?}");
 }
@@ -43,37 +43,33 @@ fn a_token_made_elsewhere_gets_only_its_keys() {
 #[test]
 fn no_value_can_be_read() {
     let rig = Rig::new();
-    let tool = |args: &[&str]| {
-        let output = Command::new("/usr/bin/pkcs11-tool")
-            .args(["--module", SOFTHSM, "--token-label", LABEL, "--login", "--pin", PIN])
-            .args(args)
-            .env_clear()
-            .envs(rig.settings.env.clone())
-            .output()
-            .expect("installed");
-        (output.status.success(), String::from_utf8_lossy(&output.stdout).into_owned())
-    };
-    let (listed, objects) = tool(&["--list-objects", "--type", "secrkey"]);
+    let (listed, objects) = rig.tool(&["--list-objects", "--type", "secrkey"]);
     assert!(listed);
     for role in ["use-kek", "data-kek", "row-mac", "code", "canary"] {
         let label = format!("countersign-{role}-1");
         assert!(objects.contains(&label), "{objects}");
-        let (_, value) = tool(&["--read-object", "--type", "secrkey", "--label", &label]);
+        let (_, value) = rig.tool(&["--read-object", "--type", "secrkey", "--label", &label]);
         assert!(value.is_empty(), "{label} gave {} bytes", value.len());
     }
     assert_eq!(objects.matches("never extractable").count(), 5, "{objects}");
+    let (listed, objects) = rig.tool(&["--list-objects", "--type", "privkey"]);
+    assert!(listed);
+    for role in ["host-sign", "assertion-sign"] {
+        let label = format!("countersign-{role}-1");
+        assert!(objects.contains(&label), "{objects}");
+        let (_, value) = rig.tool(&["--read-object", "--type", "privkey", "--label", &label]);
+        assert!(value.is_empty(), "{label} gave {} bytes", value.len());
+    }
+    assert_eq!(objects.matches("Private Key Object").count(), 2, "{objects}");
+    assert_eq!(objects.matches("never extractable").count(), 2, "{objects}");
+    assert_eq!(objects.matches("sign\n").count(), 2, "nothing but signing: {objects}");
 }
 
 #[test]
 fn a_foreign_object_under_our_label_stops_the_start() {
     let rig = Rig::new();
-    let planted = Command::new("/usr/bin/pkcs11-tool")
-        .args(["--module", SOFTHSM, "--token-label", LABEL, "--login", "--pin", PIN])
-        .args(["--keygen", "--key-type", "AES:32", "--label", "countersign-use-kek-1", "--extractable"])
-        .env_clear()
-        .envs(rig.settings.env.clone())
-        .output()
-        .expect("installed");
-    assert!(planted.status.success(), "{planted:?}");
+    let (planted, _) =
+        rig.tool(&["--keygen", "--key-type", "AES:32", "--label", "countersign-use-kek-1", "--extractable"]);
+    assert!(planted);
     assert!(matches!(rig.refusal(), HsmError::Unavailable { .. }));
 }

@@ -6,18 +6,12 @@ use std::time::Duration;
 
 use hsm::{Hsm, HsmError, PinSource, Status, unlatch};
 
-use crate::rig::{PIN, Rig, SOFTHSM, launcher, put_pin};
+use crate::rig::{PIN, Rig, launcher, put_pin};
 
-const SPY: &str = "/usr/lib/x86_64-linux-gnu/pkcs11-spy.so";
-
-/// A rig whose module writes down every call, and how often C_Login was among them.
+/// A rig and how often C_Login was called.
 fn spied() -> (Rig, impl Fn() -> usize) {
-    let mut rig = Rig::new();
-    let log = rig.path("spy.log");
-    rig.settings.module = SPY.into();
-    rig.settings.env.push(("PKCS11SPY".into(), SOFTHSM.into()));
-    rig.settings.env.push(("PKCS11SPY_OUTPUT".into(), log.display().to_string()));
-    (rig, move || fs::read_to_string(&log).unwrap_or_default().matches(": C_Login\n").count())
+    let (rig, calls) = Rig::spied();
+    (rig, move || calls("C_Login"))
 }
 
 /// Red when the latch is written late or not at all, or when a restart does not heed it.

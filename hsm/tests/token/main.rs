@@ -1,8 +1,11 @@
 //! The library against a real PKCS#11 module: SoftHSM in a scratch directory, behind a real child process.
 
 mod codes;
+mod device;
 mod faults;
 mod keys;
 mod login;
+mod provisioning;
 mod rig;
 mod sealing;
+mod signing;

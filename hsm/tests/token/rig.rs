@@ -5,6 +5,7 @@ use std::fs::{self, OpenOptions};
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use hsm::{
@@ -15,6 +16,7 @@ use tempfile::TempDir;
 use zeroize::Zeroizing;
 
 pub(crate) const SOFTHSM: &str = "/usr/lib/softhsm/libsofthsm2.so";
+const SPY: &str = "/usr/lib/x86_64-linux-gnu/pkcs11-spy.so";
 pub(crate) const LABEL: &str = "countersign test";
 pub(crate) const PIN: &str = "483920";
 /// Long enough for a loaded machine; no test waits for it to pass.
@@ -56,6 +58,19 @@ impl Rig {
         rig
     }
 
+    /// A rig whose module writes down every call, and how often a function was among them.
+    pub(crate) fn spied() -> (Rig, impl Fn(&str) -> usize) {
+        let mut rig = Rig::new();
+        let log = rig.path("spy.log");
+        rig.settings.module = SPY.into();
+        rig.settings.env.push(("PKCS11SPY".into(), SOFTHSM.into()));
+        rig.settings.env.push(("PKCS11SPY_OUTPUT".into(), log.display().to_string()));
+        (rig, move |function| {
+            let calls = fs::read(&log).unwrap_or_default();
+            String::from_utf8_lossy(&calls).matches(&format!(": {function}\n")).count()
+        })
+    }
+
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)
     }
@@ -82,6 +97,25 @@ impl Rig {
         let hsm = self.start();
         assert!(matches!(hsm.status(), Status::Up { .. }), "{:?}", hsm.status());
         hsm
+    }
+
+    /// What pkcs11-tool, logged in as the user, does with these arguments: whether it succeeded, and what it
+    /// printed.
+    pub(crate) fn tool(&self, args: &[&str]) -> (bool, String) {
+        let output = Command::new("/usr/bin/pkcs11-tool")
+            .args(["--module", SOFTHSM, "--token-label", LABEL, "--login", "--pin", PIN])
+            .args(args)
+            .env_clear()
+            .envs(self.settings.env.clone())
+            .output()
+            .expect("installed");
+        (output.status.success(), String::from_utf8_lossy(&output.stdout).into_owned())
+    }
+
+    /// Takes a half of a pair off the token.
+    pub(crate) fn delete(&self, class: &str, label: &str) {
+        let (deleted, _) = self.tool(&["--delete-object", "--type", class, "--label", label]);
+        assert!(deleted, "{class} {label}");
     }
 
     /// Why it does not open.

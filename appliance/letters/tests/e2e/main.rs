@@ -1,0 +1,5 @@
+//! The built binary, judged from outside.
+
+mod label;
+mod process;
+mod rig;

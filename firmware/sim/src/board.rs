@@ -1,0 +1,164 @@
+//! The emulated board.
+
+use std::collections::VecDeque;
+use std::io;
+
+use rustix::time::{ClockId, clock_gettime};
+use sha2::{Digest as _, Sha256};
+use token::screen::Frame;
+use token::{Buttons, Platform, RngFault, Rtc};
+
+use crate::flash::{Flash, random};
+
+/// A button is down this long for a press.
+const PRESS_MS: u64 = 80;
+
+/// And this long for a hold.
+const HOLD_MS: u64 = 1_000;
+
+/// Between two presses.
+const PAUSE_MS: u64 = 60;
+
+/// A finger on one button.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Finger {
+    Next { hold: bool },
+    Menu { hold: bool },
+}
+
+/// What the token sees of the machine.
+pub(crate) struct Board {
+    pub(crate) flash: Flash,
+    pub(crate) from_host: VecDeque<u8>,
+    pub(crate) to_host: Vec<u8>,
+    /// The display, when it changed since it was last taken: on with this picture, or off.
+    pub(crate) shown: Option<Option<Frame>>,
+    fingers: VecDeque<Finger>,
+    /// The finger that is down, and until when; then the pause.
+    down: Option<(Finger, u64)>,
+    pause_until: u64,
+    image_hash: [u8; 32],
+}
+
+impl Board {
+    pub(crate) fn new(flash: Flash) -> io::Result<Self> {
+        let image_hash = Sha256::digest(std::fs::read(std::env::current_exe()?)?).into();
+        Ok(Self {
+            flash,
+            from_host: VecDeque::new(),
+            to_host: Vec::new(),
+            shown: None,
+            fingers: VecDeque::new(),
+            down: None,
+            pause_until: 0,
+            image_hash,
+        })
+    }
+
+    /// Presses a button after those that were asked for before.
+    pub(crate) fn press(&mut self, finger: Finger) {
+        self.fingers.push_back(finger);
+    }
+
+    /// Whether no finger is on a button and none is on its way.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.fingers.is_empty() && self.down.is_none()
+    }
+
+    fn finger(&mut self) -> Option<Finger> {
+        let now = monotonic_ms();
+        if let Some((finger, until)) = self.down {
+            if now < until {
+                return Some(finger);
+            }
+            self.down = None;
+            self.pause_until = now + PAUSE_MS;
+        }
+        if now < self.pause_until {
+            return None;
+        }
+        let finger = self.fingers.pop_front()?;
+        let (Finger::Next { hold } | Finger::Menu { hold }) = finger;
+        self.down = Some((finger, now + if hold { HOLD_MS } else { PRESS_MS }));
+        Some(finger)
+    }
+}
+
+/// Milliseconds since the machine was started.
+pub(crate) fn monotonic_ms() -> u64 {
+    let now = clock_gettime(ClockId::Monotonic);
+    now.tv_sec as u64 * 1_000 + now.tv_nsec as u64 / 1_000_000
+}
+
+/// Unix seconds.
+pub(crate) fn unix_seconds() -> u64 {
+    clock_gettime(ClockId::Realtime).tv_sec as u64
+}
+
+impl Platform for Board {
+    type Flash = Flash;
+
+    fn flash(&mut self) -> &mut Flash {
+        &mut self.flash
+    }
+
+    fn device_key(&mut self) -> [u8; 32] {
+        self.flash.device_key()
+    }
+
+    fn random(&mut self, bytes: &mut [u8]) -> Result<(), RngFault> {
+        random(bytes).map_err(|_| RngFault)
+    }
+
+    fn now_ms(&mut self) -> u64 {
+        monotonic_ms()
+    }
+
+    fn rtc(&mut self) -> Option<Rtc> {
+        let (run, began) = self.flash.rtc();
+        let seconds = u32::try_from(unix_seconds().checked_sub(began)?).ok()?;
+        Some(Rtc { run, seconds })
+    }
+
+    fn buttons(&mut self) -> Buttons {
+        let finger = self.finger();
+        Buttons {
+            next: matches!(finger, Some(Finger::Next { .. })),
+            menu: matches!(finger, Some(Finger::Menu { .. })),
+        }
+    }
+
+    fn show(&mut self, frame: Option<&Frame>) {
+        self.shown = Some(frame.cloned());
+    }
+
+    fn uart_read(&mut self) -> Option<u8> {
+        self.from_host.pop_front()
+    }
+
+    fn uart_write(&mut self, bytes: &[u8]) {
+        self.to_host.extend_from_slice(bytes);
+    }
+
+    fn battery_percent(&mut self) -> Option<u8> {
+        Some(100)
+    }
+
+    /// There is nothing to protect here, and nothing that could; a token without would take no secrets.
+    fn readout_protected(&mut self) -> bool {
+        true
+    }
+
+    fn stack_used(&mut self) -> Option<u32> {
+        None
+    }
+
+    fn firmware_version(&self) -> [u8; 3] {
+        let mut parts = env!("CARGO_PKG_VERSION").split('.').map(|part| part.parse().unwrap_or(0));
+        core::array::from_fn(|_| parts.next().unwrap_or(0))
+    }
+
+    fn firmware_hash(&mut self) -> [u8; 32] {
+        self.image_hash
+    }
+}
