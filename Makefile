@@ -38,6 +38,7 @@ test: lint build unit vectors letters packaging ## Everything that CI runs
 lint: setup ## Formatting, clippy, and cargo-deny where it is installed
 	@$(SUITE) fmt cargo fmt --all --check
 	@$(SUITE) clippy cargo clippy --release $(CARGO_FLAGS) --workspace --all-targets -- -D warnings
+	@$(SUITE) firmware-crates cargo build --release $(CARGO_FLAGS) --target thumbv6m-none-eabi -p token -p link -p oath
 	@cd $(BOARD) && $(CURDIR)/$(SUITE) board-fmt cargo fmt --check
 	@cd $(BOARD) && $(CURDIR)/$(SUITE) board-clippy \
 	    cargo clippy --release $(CARGO_FLAGS) --target-dir $(TARGET_DIR)/firmware/microbit -- -D warnings
@@ -48,6 +49,7 @@ lint: setup ## Formatting, clippy, and cargo-deny where it is installed
 	 else echo "deny: cargo-deny is not installed, licences and advisories were not checked"; fi
 
 unit: build
+	cargo build --release $(CARGO_FLAGS) --bin token-sim
 	@$(SUITE) nextest cargo nextest run --release $(CARGO_FLAGS) --workspace
 
 vectors: setup ## RFC 4226 and RFC 6238 on the emulated Cortex-M0

@@ -32,7 +32,11 @@ fn a_token_is_provisioned_assigned_and_accepted() {
     rig.user("alice");
     let mut token = EmulatedToken::start(&rig.path(""), "one", "CST-000001", &maker);
     let made = provision(&rig, &token, &["--type", "hotp", "--digits", "8"]);
-    assert_eq!((made["serial"].as_str(), made["state"].as_str()), (Some("CST-000001"), Some("provisioned")), "{made}");
+    assert_eq!(
+        (made["serial"].as_str(), made["state"].as_str()),
+        (Some("CST-000001"), Some("provisioned")),
+        "{made}"
+    );
     assert!(made["error"].is_null(), "{made}");
     let first = token.code(8);
     let mut admin = rig.admin();

@@ -23,7 +23,8 @@ pub fn binary() -> PathBuf {
 /// # Panics
 /// When the program refuses.
 pub fn make_maker(file: &Path) -> String {
-    let made = Command::new(binary()).arg("make-maker").arg("--out").arg(file).output().expect("token-sim runs");
+    let made =
+        Command::new(binary()).arg("make-maker").arg("--out").arg(file).output().expect("token-sim runs");
     assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
     String::from_utf8(made.stdout).expect("hex").trim().to_owned()
 }

@@ -81,7 +81,12 @@ pub fn put(writing: &mut Writing<'_>, device: &DeviceRow) -> Result<(), StoreErr
 ///
 /// # Errors
 /// SQLite's.
-pub fn release(writing: &mut Writing<'_>, serial: &str, counter: u32, at_ms: i64) -> Result<bool, StoreError> {
+pub fn release(
+    writing: &mut Writing<'_>,
+    serial: &str,
+    counter: u32,
+    at_ms: i64,
+) -> Result<bool, StoreError> {
     let changed = writing.tx.execute(
         "UPDATE device SET held_tag = NULL, updated_at = ?3
          WHERE serial = ?1 AND counter = ?2 AND held_tag IS NOT NULL",

@@ -7,10 +7,10 @@ use std::path::Path;
 
 use anyhow::{Context as _, bail, ensure};
 use data_encoding::HEXLOWER;
-use link::{Call, Event, MakerCertificate, Octets, Point, Serial, Session, call, transcript};
 use p256::ecdsa::signature::Signer as _;
 use p256::ecdsa::{Signature, SigningKey};
 use token::Token;
+use token::link::{Call, Event, MakerCertificate, Octets, Point, Serial, Session, call, transcript};
 
 use crate::board::{Board, unix_seconds};
 use crate::flash::random;
@@ -85,7 +85,7 @@ pub fn certify(
 
 /// Whether the token still waits for its factory.
 pub(crate) fn is_blank(token: &mut Token<Board>) -> anyhow::Result<bool> {
-    Ok(ask(token, call::GetInfo)?.life == link::Life::Factory)
+    Ok(ask(token, call::GetInfo)?.life == token::link::Life::Factory)
 }
 
 fn ask<C: Call>(token: &mut Token<Board>, call: C) -> anyhow::Result<C::Answer> {

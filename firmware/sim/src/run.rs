@@ -7,8 +7,8 @@ use std::sync::mpsc::{self, Receiver, TryRecvError};
 use std::thread;
 
 use anyhow::Context as _;
-use link::Serial;
 use token::Token;
+use token::link::Serial;
 
 use crate::board::{Board, Finger, monotonic_ms, unix_seconds};
 use crate::display::{read_digits, render};

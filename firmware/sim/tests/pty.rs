@@ -10,9 +10,9 @@ use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use link::{Call, Event, Life, Octets, Refusal, Session, Start, Suite, Waiting, call, transcript};
 use p256::ecdsa::signature::Verifier as _;
 use p256::ecdsa::{Signature, VerifyingKey};
+use token::link::{Call, Event, Life, Octets, Refusal, Session, Start, Suite, Waiting, call, transcript};
 
 /// The slowest machine starts a process in this time.
 const START: Duration = Duration::from_secs(10);

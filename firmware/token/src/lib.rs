@@ -31,6 +31,8 @@ use crate::provision::Line;
 use crate::selftest::SelfTest;
 use crate::vault::{Fresh, Vault};
 
+/// The wire that the token speaks, for whoever runs one.
+pub use link;
 pub use platform::{Buttons, Platform, RngFault, Rtc};
 
 /// Bytes taken from the host in one [`Token::poll`], so that a talkative host does not keep the buttons waiting.

@@ -90,7 +90,8 @@ pub(super) fn attest(client: &Client<'_>, port: &Path) -> Result<Outcome, Failur
         Ok(info) => info,
         Err(text) => return Ok(silent(text)),
     };
-    let asked = client.post::<serde_json::Value>("/v1/provisioning/attest", &wire::Attest { info: hex(&info) });
+    let asked =
+        client.post::<serde_json::Value>("/v1/provisioning/attest", &wire::Attest { info: hex(&info) });
     Ok(outcome(&info, asked.err().map(|refusal| refusal.to_string())))
 }
 
@@ -124,7 +125,12 @@ fn again(line: &mut Line, error: Option<String>) -> Result<Outcome, Failure> {
 }
 
 /// Finishes or clears what an earlier cut left over. True when that has provisioned the token.
-fn recover(client: &Client<'_>, line: &mut Line, info: &Info, tell: &dyn Fn(&str)) -> Result<Said<bool>, Failure> {
+fn recover(
+    client: &Client<'_>,
+    line: &mut Line,
+    info: &Info,
+    tell: &dyn Fn(&str),
+) -> Result<Said<bool>, Failure> {
     let Some(certificate) = &info.certificate else { return Ok(Ok(false)) };
     let serial = certificate.serial.as_str();
     let known = client.find::<wire::Device>(&format!("/v1/provisioning/devices/{}", segment(serial)))?;
@@ -226,7 +232,10 @@ pub(super) fn order(client: &Client<'_>, port: &Path, what: &str) -> Result<Outc
         Err(text) => return Ok(silent(text)),
     };
     let Some(certificate) = &info.certificate else {
-        return Ok(outcome(&info, Some("the token has no serial yet: it has not left the factory".to_owned())));
+        return Ok(outcome(
+            &info,
+            Some("the token has no serial yet: it has not left the factory".to_owned()),
+        ));
     };
     let nonce = match line.call(GetNonce, &tell)? {
         Ok(nonce) => nonce,
