@@ -19,13 +19,15 @@ use super::{Api, wire};
 use crate::flows::{provision, users};
 
 /// The right of the bench: provision and manage stock, never assign.
-const BENCH: &str = "provision";
+pub(super) const BENCH: &str = "provision";
 /// Most digits of a hardware token's code.
 const HARD_DIGITS_MAX: u8 = 10;
 
-fn bytes<const N: usize>(text: &str, what: &str) -> Result<[u8; N], ApiError> {
+pub(super) fn bytes<const N: usize>(text: &str, what: &str) -> Result<[u8; N], ApiError> {
     let decoded = data_encoding::HEXLOWER_PERMISSIVE.decode(text.as_bytes()).ok();
-    decoded.and_then(|bytes| bytes.try_into().ok()).ok_or_else(|| ApiError::malformed(format!("{what} is not {N} bytes of hex")))
+    decoded
+        .and_then(|bytes| bytes.try_into().ok())
+        .ok_or_else(|| ApiError::malformed(format!("{what} is not {N} bytes of hex")))
 }
 
 fn message<T: DeserializeOwned>(text: &str, what: &str) -> Result<T, ApiError> {
@@ -39,7 +41,8 @@ fn message<T: DeserializeOwned>(text: &str, what: &str) -> Result<T, ApiError> {
 
 /// A message as the device reads it, hex.
 pub(crate) fn hex<T: Serialize>(message: &T) -> String {
-    data_encoding::HEXLOWER.encode(&postcard::to_stdvec(message).expect("a message of the link is plain data"))
+    data_encoding::HEXLOWER
+        .encode(&postcard::to_stdvec(message).expect("a message of the link is plain data"))
 }
 
 fn policy(new: &wire::BeginProvisioning) -> Result<Policy, ApiError> {
@@ -104,7 +107,8 @@ pub(super) async fn begin(
         batch: new.batch,
     };
     let granted = api.act_as(caller, BENCH, move |app, caller| provision::begin(app, caller, &begin)).await?;
-    let answer = wire::Granted { exchange: format!("{:016x}", granted.exchange), install: hex(&granted.install) };
+    let answer =
+        wire::Granted { exchange: format!("{:016x}", granted.exchange), install: hex(&granted.install) };
     Ok((StatusCode::CREATED, axum::Json(answer)))
 }
 
@@ -120,7 +124,8 @@ pub(super) async fn confirm(
 ) -> Result<axum::Json<wire::Release>, ApiError> {
     let id = u64::from_str_radix(&exchange, 16).map_err(|_| ApiError::not_found("exchange"))?;
     let tag = bytes::<16>(&proof.tag, "the tag")?;
-    let commit = api.act_as(caller, BENCH, move |app, caller| provision::confirm(app, caller, id, &tag)).await?;
+    let commit =
+        api.act_as(caller, BENCH, move |app, caller| provision::confirm(app, caller, id, &tag)).await?;
     Ok(axum::Json(wire::Release { commit: hex(&commit) }))
 }
 
@@ -135,7 +140,8 @@ pub(super) async fn device(
 ) -> Result<axum::Json<wire::Device>, ApiError> {
     let found = api.act_as(caller, BENCH, move |app, _| provision::device(app, &serial)).await?;
     let found = found.ok_or_else(|| ApiError::not_found("device"))?;
-    let commit = found.held_tag.map(|tag| hex(&link::Commit { counter: found.counter, tag: link::Octets(tag) }));
+    let commit =
+        found.held_tag.map(|tag| hex(&link::Commit { counter: found.counter, tag: link::Octets(tag) }));
     Ok(axum::Json(wire::Device {
         serial: found.serial,
         firmware: found.firmware,
@@ -155,7 +161,8 @@ pub(super) async fn committed(
     Path(serial): Path<String>,
     Json(done): Json<wire::Committed>,
 ) -> Result<StatusCode, ApiError> {
-    api.act_as(caller, BENCH, move |app, caller| provision::committed(app, caller, &serial, done.counter)).await?;
+    api.act_as(caller, BENCH, move |app, caller| provision::committed(app, caller, &serial, done.counter))
+        .await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

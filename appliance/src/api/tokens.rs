@@ -92,7 +92,13 @@ pub(super) fn policy_of(new: &wire::NewToken, digits_max: u8) -> Result<Policy, 
     policy(totp, algorithm, new.digits.unwrap_or(6), new.period.unwrap_or(30), digits_max)
 }
 
-fn policy(totp: bool, algorithm: Algorithm, digits: u8, period: u16, digits_max: u8) -> Result<Policy, ApiError> {
+fn policy(
+    totp: bool,
+    algorithm: Algorithm,
+    digits: u8,
+    period: u16,
+    digits_max: u8,
+) -> Result<Policy, ApiError> {
     let malformed = |error: oath::Error| ApiError::malformed(error.to_string());
     if digits > digits_max {
         return Err(ApiError::malformed(format!("such a token's code has 6 to {digits_max} digits")));

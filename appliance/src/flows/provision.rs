@@ -19,8 +19,8 @@ use super::tokens::{HARD_LOA, hash_of};
 use super::{Caller, FlowError};
 use crate::appliance::Appliance;
 use crate::store::device::{self, DeviceRow};
-use crate::store::token::{self, TokenRow};
 use crate::store::event;
+use crate::store::token::{self, TokenRow};
 
 /// Exchanges under way at the most; the oldest is given up for a new one.
 const EXCHANGES_MAX: usize = 64;
@@ -102,7 +102,8 @@ pub fn attest<'a>(app: &Appliance, info: &'a Info) -> Result<&'a MakerCertificat
         return refuse("the device has no maker certificate: it has not left the factory");
     };
     let makers = &app.config.provisioning.maker_keys;
-    let Some(maker) = makers.iter().find(|key| MakerCertificate::key_id(&Octets(**key)) == certificate.maker) else {
+    let Some(maker) = makers.iter().find(|key| MakerCertificate::key_id(&Octets(**key)) == certificate.maker)
+    else {
         return refuse("the device is of another maker: its maker key is not among provisioning.maker_keys");
     };
     let signed = transcript::certificate(certificate);
@@ -293,8 +294,9 @@ pub fn confirm(app: &Appliance, caller: &Caller, id: u64, tag: &[u8; 16]) -> Res
     let confirmed = app.hsm.confirm(id, &device_message, tag, &host_message);
     let released = match confirmed {
         Err(hsm::HsmError::Refused { reason }) => {
-            let event = Event::refused(app.clock.now().wall_ms, "device.refused", caller.actor.clone(), reason)
-                .about("token", open.token.serial.as_str());
+            let event =
+                Event::refused(app.clock.now().wall_ms, "device.refused", caller.actor.clone(), reason)
+                    .about("token", open.token.serial.as_str());
             app.refuse(event)?;
             return Err(FlowError::Conflict("the device did not prove that it holds the secret".to_owned()));
         }
@@ -365,7 +367,8 @@ pub fn order(
         assignable(app, &name)?;
     }
     let wire_serial = link::Serial::parse(serial).map_err(|error| FlowError::Invalid(error.to_string()))?;
-    let signature = app.hsm.sign(SignKey::Host, &transcript::order(&order, &wire_serial, &Octets(challenge)))?;
+    let signature =
+        app.hsm.sign(SignKey::Host, &transcript::order(&order, &wire_serial, &Octets(challenge)))?;
     let kind = match order {
         Order::SetClock { .. } => "device.clock_set",
         Order::Lock => "device.locked",
@@ -381,7 +384,13 @@ pub fn order(
 ///
 /// # Errors
 /// [`FlowError::Conflict`] unless it is in stock and its device has committed.
-pub fn assign(app: &Appliance, caller: &Caller, serial: &Serial, user: &Id, user_ref: &str) -> Result<TokenRow, FlowError> {
+pub fn assign(
+    app: &Appliance,
+    caller: &Caller,
+    serial: &Serial,
+    user: &Id,
+    user_ref: &str,
+) -> Result<TokenRow, FlowError> {
     let _order = app.lock_user(user)?;
     let row = app.store.read(|c| token::by_serial(c, serial))?.ok_or(FlowError::NotFound("token"))?;
     if row.state.lifecycle != Lifecycle::InStock {
@@ -405,13 +414,16 @@ pub fn assign(app: &Appliance, caller: &Caller, serial: &Serial, user: &Id, user
     let states =
         app.hsm.mac(MacPurpose::State, vec![row.state.bytes(&row.id), next.state.bytes(&next.id)])?;
     let (record_mac, state_mac) = match (records.as_slice(), states.as_slice()) {
-        ([record, next_record], [state, next_state]) if *record == row.record_mac && *state == row.state_mac => {
+        ([record, next_record], [state, next_state])
+            if *record == row.record_mac && *state == row.state_mac =>
+        {
             (*next_record, *next_state)
         }
         _ => return Err(FlowError::Tampered { what: "the record", which: serial.to_string() }),
     };
     let next = TokenRow { record_mac, state_mac, ..next };
-    let event = app.event("token.assigned", caller).about("token", serial.as_str()).about("user_ref", user_ref);
+    let event =
+        app.event("token.assigned", caller).about("token", serial.as_str()).about("user_ref", user_ref);
     let (loaded, stored) = (row, next.clone());
     let saved = app.store.write(move |w| {
         let saved = token::rebind(w, &loaded, &stored)?;
@@ -420,5 +432,9 @@ pub fn assign(app: &Appliance, caller: &Caller, serial: &Serial, user: &Id, user
         }
         Ok(saved)
     })?;
-    if saved { Ok(next) } else { Err(FlowError::Conflict("the token was changed meanwhile; try again".to_owned())) }
+    if saved {
+        Ok(next)
+    } else {
+        Err(FlowError::Conflict("the token was changed meanwhile; try again".to_owned()))
+    }
 }

@@ -62,7 +62,11 @@ impl Line {
     }
 
     /// Sends a request and waits for whatever answers it.
-    pub(super) fn ask(&mut self, request: &Request, tell: &dyn Fn(&str)) -> Result<Said<link::Answer>, Failure> {
+    pub(super) fn ask(
+        &mut self,
+        request: &Request,
+        tell: &dyn Fn(&str),
+    ) -> Result<Said<link::Answer>, Failure> {
         let now = self.now_ms();
         self.session.begin(request, now).map_err(|_| Failure::fault("a request was still under way"))?;
         let mut buffer = [0; READ_OCTETS];
