@@ -19,7 +19,7 @@ DESTDIR ?=
 export COUNTERSIGN_BIN := $(BIN)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo test lint unit vectors packaging bench soak firmware letters letters-binary install
+.PHONY: help images setup build demo test lint unit vectors images packaging bench soak firmware letters letters-binary install
 
 help: ## This list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -48,12 +48,15 @@ lint: setup ## Formatting, clippy, and cargo-deny where it is installed
 	@if command -v cargo-deny >/dev/null; then $(SUITE) deny cargo deny check; \
 	 else echo "deny: cargo-deny is not installed, licences and advisories were not checked"; fi
 
-unit: build
+unit: build images
 	cargo build --release $(CARGO_FLAGS) --bin token-sim
 	@$(SUITE) nextest cargo nextest run --release $(CARGO_FLAGS) --workspace
 
 vectors: setup ## RFC 4226 and RFC 6238 on the emulated Cortex-M0
 	@$(SUITE) vectors scripts/firmware.sh vectors $(TARGET_DIR)
+
+images: setup
+	@$(SUITE) images scripts/firmware.sh images $(TARGET_DIR)
 
 packaging: build
 	@$(SUITE) packaging scripts/packaging.sh
@@ -67,7 +70,7 @@ soak: build ## Long runs: RACE=1 KILL=N MODEM=1 HOURS=H, any of them
 	    $(if $(RACE),--race $(RACE)) $(if $(KILL),--kill $(KILL)) \
 	    $(if $(MODEM),--modem $(MODEM)) $(if $(HOURS),--hours $(HOURS))
 
-firmware: setup ## The board images; writes firmware/report.json into the target directory
+firmware: build ## The board images, run in QEMU; writes firmware/report.json into the target directory
 	@$(SUITE) firmware scripts/firmware.sh report $(TARGET_DIR)
 
 # Its own workspace: the typesetter takes minutes to build, once.

@@ -1,6 +1,7 @@
 #!/bin/bash
 # firmware.sh vectors TARGET_DIR: builds the board's self-test and runs it in QEMU.
-# firmware.sh report TARGET_DIR: the same, and writes TARGET_DIR/firmware/report.json.
+# firmware.sh images TARGET_DIR: builds all images, and checks the size of the token's.
+# firmware.sh report TARGET_DIR: all of it, runs the token's image too, and writes TARGET_DIR/firmware/report.json.
 set -euo pipefail
 action=$1
 target_dir=$(realpath -m "$2")
@@ -15,6 +16,10 @@ time_limit_s=60
 
 out=$target_dir/firmware
 image=$out/$board/$triple/release/vectors
+token=$out/$board/$triple/release/token
+# A slot for an image, and all RAM that an image may use, the deepest stack of the end-to-end test included.
+flash_max=$((104 * 1024))
+ram_max=$((14 * 1024))
 log=$out/$board/vectors.log
 
 build() {
@@ -25,7 +30,7 @@ build() {
     local registry=${CARGO_HOME:-$HOME/.cargo}/registry/src
     (
         cd "$repository/firmware/boards/$board"
-        env -u RUSTFLAGS -u CARGO_ENCODED_RUSTFLAGS cargo build --release --locked --bin vectors --target-dir "$out/$board" --config \
+        env -u RUSTFLAGS -u CARGO_ENCODED_RUSTFLAGS cargo build --release --locked --bin vectors --bin token --target-dir "$out/$board" --config \
             "target.$triple.rustflags=['--remap-path-prefix=$registry=registry','--remap-path-prefix=$repository=.']"
     )
 }
@@ -45,20 +50,38 @@ run() {
     fi
 }
 
-# Flash and RAM as the linker laid them out; the hash is of the flash contents, not of the ELF around them.
+tool() { "$(dirname "$(find "$(rustc --print sysroot)/lib/rustlib" -name llvm-size -print -quit)")/$1" "${@:2}"; }
+
+section_sum() {
+    tool llvm-size -A "$token" | awk -v names=" $* " 'index(names, " " $1 " ") { sum += $2 } END { print sum + 0 }'
+}
+
+# The hash is of the flash contents, not of the ELF around them: the one that a token tells.
+check_size() {
+    tool llvm-objcopy -O binary "$token" "$out/$board/token.bin"
+    flash=$(stat -c %s "$out/$board/token.bin")
+    if [ "$flash" -gt "$flash_max" ]; then
+        echo "token: $flash bytes of flash, at most $flash_max" >&2
+        exit 1
+    fi
+}
+
+# Flash and RAM as the linker laid them out; the stack as the end-to-end test found it.
 report() {
-    local tools size flash_image stack
-    tools=$(dirname "$(find "$(rustc --print sysroot)/lib/rustlib" -name llvm-size -print -quit)")
-    flash_image=$out/$board/vectors.bin
-    "$tools/llvm-objcopy" -O binary "$image" "$flash_image"
-    size=$("$tools/llvm-size" -A "$image")
-    stack=$(sed -n 's/^stack: \([0-9]*\) bytes$/\1/p' "$log")
-    section_sum() { awk -v names=" $* " 'index(names, " " $1 " ") { sum += $2 } END { print sum + 0 }' <<<"$size"; }
+    local stack static_ram
+    check_size
+    (cd "$repository" && cargo test --release --locked -p tests --test board -- --nocapture) | tee "$out/$board/token.log"
+    stack=$(sed -n 's/^.*: \([0-9]*\) bytes of stack$/\1/p' "$out/$board/token.log" | sort -n | tail -n 1)
+    static_ram=$(section_sum .data .bss .uninit)
+    if [ "$((static_ram + stack))" -gt "$ram_max" ]; then
+        echo "token: $static_ram bytes of static data and $stack of stack, at most $ram_max" >&2
+        exit 1
+    fi
     jq -n --arg board "$board" \
-        --argjson flash "$(stat -c %s "$flash_image")" \
-        --argjson static_ram "$(section_sum .data .bss .uninit)" \
+        --argjson flash "$flash" \
+        --argjson static_ram "$static_ram" \
         --argjson stack "$stack" \
-        --arg sha256 "$(sha256sum "$flash_image" | cut -d' ' -f1)" \
+        --arg sha256 "$(sha256sum "$out/$board/token.bin" | cut -d' ' -f1)" \
         '{($board): {$flash, $static_ram, $stack, $sha256}}' | tee "$out/report.json"
 }
 
@@ -67,10 +90,14 @@ case $action in
         build
         run
         ;;
+    images)
+        build
+        check_size
+        ;;
     report)
         build
         run
         report
         ;;
-    *) echo "usage: firmware.sh vectors|report TARGET_DIR" >&2; exit 2 ;;
+    *) echo "usage: firmware.sh vectors|images|report TARGET_DIR" >&2; exit 2 ;;
 esac

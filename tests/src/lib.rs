@@ -4,6 +4,8 @@
 //! Nothing here knows the appliance's crates: codes are computed by [`judge`], the store is read as a file.
 
 pub mod appliance;
+pub mod board;
+pub mod display;
 pub mod http;
 pub mod judge;
 pub mod kill;

@@ -17,6 +17,7 @@ use crate::flows::{Caller, FlowError};
 
 mod applications;
 mod auth;
+mod bench;
 mod body;
 mod challenges;
 mod error;
@@ -152,6 +153,10 @@ fn described() -> (Router<Arc<Api>>, utoipa::openapi::OpenApi) {
         .routes(routes!(provisioning::device))
         .routes(routes!(provisioning::committed))
         .routes(routes!(provisioning::order))
+        .routes(routes!(bench::prove))
+        .routes(routes!(bench::sign))
+        .routes(routes!(bench::check))
+        .routes(routes!(bench::stock))
         .routes(routes!(messages::send))
         .routes(routes!(messages::show))
         .routes(routes!(events::list))

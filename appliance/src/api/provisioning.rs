@@ -19,11 +19,11 @@ use super::{Api, wire};
 use crate::flows::{provision, users};
 
 /// The right of the bench: provision and manage stock, never assign.
-const BENCH: &str = "provision";
+pub(super) const BENCH: &str = "provision";
 /// Most digits of a hardware token's code.
 const HARD_DIGITS_MAX: u8 = 10;
 
-fn bytes<const N: usize>(text: &str, what: &str) -> Result<[u8; N], ApiError> {
+pub(super) fn bytes<const N: usize>(text: &str, what: &str) -> Result<[u8; N], ApiError> {
     let decoded = data_encoding::HEXLOWER_PERMISSIVE.decode(text.as_bytes()).ok();
     decoded
         .and_then(|bytes| bytes.try_into().ok())

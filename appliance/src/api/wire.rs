@@ -465,6 +465,66 @@ pub struct SignedOrder {
     pub request: String,
 }
 
+/// A code that a token's display shows.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DisplayedCode {
+    /// The code.
+    pub otp: String,
+}
+
+/// Whether a token in stock shows what it should.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+pub struct Proved {
+    /// Whether the code was fresh and is consumed.
+    pub proved: bool,
+}
+
+/// What a station says of its batch.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct BatchText {
+    /// Its name on a line, and a hash of the rest.
+    pub text: String,
+}
+
+/// The appliance's word for a batch.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+pub struct BatchSignature {
+    /// ECDSA over P-256 and SHA-256, r and s, hex.
+    pub signature: String,
+}
+
+/// A batch with a signature to check.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SignedBatch {
+    /// What was signed.
+    pub text: String,
+    /// The signature, hex.
+    pub signature: String,
+}
+
+/// Whether a signature is the appliance's own.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+pub struct BatchChecked {
+    /// It is, over this very text.
+    pub ours: bool,
+}
+
+/// A hardware token in the list of the stock.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+pub struct StockItem {
+    /// Serial.
+    pub serial: String,
+    /// The batch it came in.
+    pub batch: Option<String>,
+    /// `in_stock`, `assigned`, `suspended`, `revoked`, `pending` (its provisioning was cut) or `empty`.
+    pub state: String,
+    /// Version and hash of its image, as it last said.
+    pub firmware: String,
+}
+
 /// Who gets a token.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]

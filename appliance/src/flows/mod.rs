@@ -13,6 +13,7 @@ use crate::appliance::Appliance;
 use crate::store::StoreError;
 
 pub mod applications;
+pub mod bench;
 pub mod challenge;
 pub mod deliver;
 pub mod guess;

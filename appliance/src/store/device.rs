@@ -1,6 +1,6 @@
 //! Hardware tokens as devices.
 
-use domain::token::Id;
+use domain::token::{Id, Lifecycle};
 use rusqlite::{Connection, params};
 
 use super::Writing;
@@ -93,4 +93,53 @@ pub fn release(
         params![serial, counter, at_ms],
     )?;
     Ok(changed == 1)
+}
+
+/// A device and where its token is.
+#[derive(Clone, Debug)]
+pub struct StockRow {
+    /// Serial.
+    pub serial: String,
+    /// The batch it came in.
+    pub batch: Option<String>,
+    /// Version and hash of its image, as it last said.
+    pub firmware: String,
+    /// The token's lifecycle; none for a device without a token.
+    pub lifecycle: Option<Lifecycle>,
+    /// Whether it holds back a secret that the device has not committed.
+    pub pending: bool,
+}
+
+/// Devices by serial, of one batch or all, after one of them.
+///
+/// # Errors
+/// SQLite's, or a row that does not parse.
+pub fn stock(
+    connection: &Connection,
+    batch: Option<&str>,
+    after: &str,
+    limit: usize,
+) -> Result<Vec<StockRow>, StoreError> {
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    let mut statement = connection.prepare_cached(
+        "SELECT device.serial AS serial, device.batch AS batch, firmware, coalesce(lifecycle, '') AS lifecycle,
+             held_tag IS NOT NULL AS pending
+         FROM device LEFT JOIN token ON token.id = device.token_id
+         WHERE device.serial > ?1 AND (?2 IS NULL OR device.batch = ?2) ORDER BY device.serial LIMIT ?3",
+    )?;
+    let mut rows = statement.query(params![after, batch, limit])?;
+    let mut stock = Vec::new();
+    while let Some(row) = rows.next()? {
+        let row = Reading::new(row, "device", "serial");
+        stock.push(StockRow {
+            serial: row.get("serial")?,
+            batch: row.get("batch")?,
+            firmware: row.get("firmware")?,
+            lifecycle: row.parse("lifecycle", |name: String| {
+                if name.is_empty() { Some(None) } else { Lifecycle::from_name(&name).map(Some) }
+            })?,
+            pending: row.get("pending")?,
+        });
+    }
+    Ok(stock)
 }

@@ -55,9 +55,16 @@ fn public(key: &SigningKey) -> anyhow::Result<Point> {
 /// # Errors
 /// If the maker key cannot be read or the token refuses.
 pub(crate) fn attest(token: &mut Token<Board>, maker: &Path, serial: Serial) -> anyhow::Result<()> {
-    let maker = load(maker)?;
     let key = ask(token, call::Personalise(serial.clone()))?;
-    ask(token, call::Certify(certify(&maker, serial, key, (unix_seconds() / 86_400) as u32)?))
+    ask(token, call::Certify(certificate(maker, serial, key)?))
+}
+
+/// The certificate of the maker key in a file, from today on.
+///
+/// # Errors
+/// If the maker key cannot be read.
+pub(crate) fn certificate(maker: &Path, serial: Serial, key: Point) -> anyhow::Result<MakerCertificate> {
+    certify(&load(maker)?, serial, key, (unix_seconds() / 86_400) as u32)
 }
 
 /// The certificate of a maker key for a serial and an attestation key, from `today` on, in days since 1970-01-01.

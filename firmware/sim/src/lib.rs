@@ -4,12 +4,14 @@
 #![forbid(unsafe_code)]
 
 mod board;
+mod bridge;
 mod display;
 mod factory;
 mod flash;
 mod pty;
 mod run;
 
+pub use bridge::{BridgeOptions, bridge};
 pub use display::{read_digits, render};
 pub use factory::{certify, make_maker};
 pub use run::{Options, run};

@@ -43,6 +43,9 @@ pub struct Options {
     /// Write the display to this file instead of standard output
     #[arg(long, value_name = "FILE")]
     pub display: Option<PathBuf>,
+    /// End when standard input ends
+    #[arg(long)]
+    pub end_with_input: bool,
 }
 
 enum Word {
@@ -75,6 +78,7 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
             Ok(Word::Press(finger)) => token.platform_mut().press(finger),
             Ok(Word::LoseClock) => token.platform_mut().flash.restart_rtc(unix_seconds())?,
             Ok(Word::Quit) => return Ok(()),
+            Err(TryRecvError::Disconnected) if options.end_with_input => return Ok(()),
             Err(TryRecvError::Empty | TryRecvError::Disconnected) => {}
         }
         let bytes = pty.read(TICK_MS)?;
@@ -123,7 +127,7 @@ fn show(options: &Options, text: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Reads standard input beside the loop; at its end the token goes on alone.
+/// Reads standard input beside the loop.
 fn listen() -> Receiver<Word> {
     let (sender, receiver) = mpsc::channel();
     thread::spawn(move || {

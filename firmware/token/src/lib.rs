@@ -94,6 +94,7 @@ impl<P: Platform> Token<P> {
     }
 }
 
+#[inline(never)]
 fn open<P: Platform>(platform: &mut P) -> Option<Vault> {
     let fresh = fresh(platform)?;
     let device_key = Zeroizing::new(platform.device_key());

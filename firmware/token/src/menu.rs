@@ -62,6 +62,7 @@ pub(crate) struct Menu {
 }
 
 impl Menu {
+    #[inline(never)]
     pub(crate) fn new<P: Platform>(device: &Device<P>, now_ms: u64) -> Self {
         let failures = device.vault.as_ref().map_or(0, Vault::pin_failures);
         let mut menu = Self {
@@ -79,6 +80,7 @@ impl Menu {
     }
 
     /// Takes the buttons and the time, and draws what came of it.
+    #[inline(never)]
     pub(crate) fn poll<P: Platform>(&mut self, device: &mut Device<P>, line: &mut Line, now_ms: u64) {
         let buttons = device.platform.buttons();
         let press = self.input.handle(buttons, now_ms);
@@ -281,6 +283,7 @@ impl Menu {
         }
     }
 
+    #[inline(never)]
     fn draw<P: Platform>(&mut self, device: &mut Device<P>, prompt: Option<Prompt>, now_ms: u64) {
         self.frame = Frame::default();
         let is_off = prompt.is_none() && matches!(self.view, View::Off);

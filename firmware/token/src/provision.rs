@@ -96,6 +96,7 @@ impl Line {
     }
 
     /// Takes a byte from the host.
+    #[inline(never)]
     pub(crate) fn handle_byte<P: Platform>(&mut self, device: &mut Device<P>, byte: u8, now_ms: u64) {
         let Some(message) = self.decoder.handle_byte(byte) else { return };
         let request = transcript::sha256(&[message]);
@@ -115,19 +116,30 @@ impl Line {
         }
         self.awaiting = None;
         self.answered = None;
-        let outcome = match decoded {
-            Ok(envelope) => self.handle_request(device, sequence, envelope.body, now_ms),
+        let outcome = match &decoded {
+            Ok(envelope) => self.handle_request(device, sequence, &envelope.body, now_ms),
             Err(DecodeError::Version { .. }) => Err(Refusal::Version),
             Err(_) => Err(Refusal::Malformed),
         };
-        match outcome.unwrap_or_else(|refusal| Outcome::Answer(Answer::Refused(refusal))) {
-            Outcome::Answer(answer) => self.finish(device, sequence, request, answer),
-            Outcome::Ask(held) => {
-                self.awaiting = Some(Awaiting { sequence, held, since: now_ms, noticed: now_ms });
-                self.answered = Some(Answered { sequence, request, frame: waiting_frame(sequence) });
-                send(device, sequence, Answer::Waiting(Waiting::Presence));
-            }
+        match outcome {
+            Ok(Outcome::Answer(answer)) => self.finish(device, sequence, request, answer),
+            Ok(Outcome::Ask(held)) => self.ask(device, sequence, request, held, now_ms),
+            Err(refusal) => self.finish(device, sequence, request, Answer::Refused(refusal)),
         }
+    }
+
+    #[inline(never)]
+    fn ask<P: Platform>(
+        &mut self,
+        device: &mut Device<P>,
+        sequence: u32,
+        request: Digest,
+        held: Held,
+        now_ms: u64,
+    ) {
+        self.awaiting = Some(Awaiting { sequence, held, since: now_ms, noticed: now_ms });
+        self.answered = Some(Answered { sequence, request, frame: waiting_frame(sequence) });
+        send(device, sequence, Answer::Waiting(Waiting::Presence));
     }
 
     /// Takes the time: repeats the notice that a person is waited for, and stops waiting.
@@ -169,6 +181,7 @@ impl Line {
         }
     }
 
+    #[inline(never)]
     fn decide<P: Platform>(&mut self, device: &mut Device<P>, word: Result<(), Refusal>, now_ms: u64) {
         let Some(Awaiting { sequence, held, .. }) = self.awaiting.take() else { return };
         let answer = word.and_then(|()| {
@@ -184,6 +197,7 @@ impl Line {
         self.finish(device, sequence, request, answer.unwrap_or_else(Answer::Refused));
     }
 
+    #[inline(never)]
     fn finish<P: Platform>(
         &mut self,
         device: &mut Device<P>,
@@ -196,23 +210,27 @@ impl Line {
         self.answered = Some(Answered { sequence, request, frame });
     }
 
+    #[inline(never)]
     fn handle_request<P: Platform>(
         &mut self,
         device: &mut Device<P>,
         sequence: u32,
-        request: Request,
+        request: &Request,
         now_ms: u64,
     ) -> Result<Outcome, Refusal> {
         let answer = match request {
             Request::Info => info(device),
             Request::Diagnostics => Ok(self.diagnostics(device)),
-            Request::Start(start) => return self.check_start(device, start),
+            Request::Start(start) => return self.check_start(device, start.clone()),
             Request::Install(install) => {
-                let open = self.open.take().ok_or(Refusal::NoExchange)?;
+                // Gone after one install, right or wrong; not moved out, which would be a copy on the stack.
+                let open = self.open.as_ref().ok_or(Refusal::NoExchange)?;
                 send(device, sequence, Answer::Waiting(Waiting::Computing));
-                install_secret(device, &open, &install)
+                let installed = install_secret(device, open, install);
+                self.open = None;
+                installed
             }
-            Request::Commit(commit) => commit_secret(device, &commit),
+            Request::Commit(commit) => commit_secret(device, commit),
             Request::Abort(abort) => {
                 self.open = None;
                 let (vault, flash) = storage(device)?;
@@ -224,9 +242,11 @@ impl Line {
                 self.challenge = Some((challenge, now_ms));
                 Ok(Answer::Nonce(Nonce { challenge }))
             }
-            Request::Order { order, signature } => return self.order(device, sequence, order, &signature),
-            Request::Personalise { serial } => personalise(device, serial),
-            Request::Certify(certificate) => certify(device, certificate),
+            Request::Order { order, signature } => {
+                return self.order(device, sequence, *order, signature);
+            }
+            Request::Personalise { serial } => personalise(device, serial.clone()),
+            Request::Certify(certificate) => certify(device, certificate.clone()),
         };
         answer.map(Outcome::Answer)
     }
@@ -244,6 +264,7 @@ impl Line {
     }
 
     /// All that can be refused before a person is asked.
+    #[inline(never)]
     fn check_start<P: Platform>(&self, device: &mut Device<P>, start: Start) -> Result<Outcome, Refusal> {
         if !(device.selftest.vectors_ok && device.selftest.rng_ok) {
             return Err(Refusal::SelfTest);
@@ -343,12 +364,32 @@ fn install_secret<P: Platform>(
     open: &Open,
     install: &Install,
 ) -> Result<Answer, Refusal> {
-    let grant =
-        Grant { exchange: &open.exchange, host_ephemeral: install.host_ephemeral, policy: install.policy.0 };
-    let digest = transcript::sha256(&[&grant.to_signed_bytes(&install.wrapped)]);
-    if !crypto::verify(&open.exchange.host_key, &digest.0, &install.signature) {
-        return Err(Refusal::Signature);
-    }
+    if is_signed(open, install) { install_signed(device, open, install) } else { Err(Refusal::Signature) }
+}
+
+fn grant<'a>(open: &'a Open, install: &Install) -> Grant<'a> {
+    Grant { exchange: &open.exchange, host_ephemeral: install.host_ephemeral, policy: install.policy.0 }
+}
+
+// Apart from what follows: the check of a signature needs the most stack of all.
+#[inline(never)]
+fn is_signed(open: &Open, install: &Install) -> bool {
+    let digest = grant_digest(open, install);
+    crypto::verify(&open.exchange.host_key, &digest.0, &install.signature)
+}
+
+#[inline(never)]
+fn grant_digest(open: &Open, install: &Install) -> Digest {
+    transcript::sha256(&[&grant(open, install).to_signed_bytes(&install.wrapped)])
+}
+
+#[inline(never)]
+fn install_signed<P: Platform>(
+    device: &mut Device<P>,
+    open: &Open,
+    install: &Install,
+) -> Result<Answer, Refusal> {
+    let grant = grant(open, install);
     let policy = Policy::parse(&grant.policy).map_err(|_| Refusal::Policy)?;
     let _supported = otp::format(&policy).ok_or(Refusal::Policy)?;
     let clock = setting(device, policy.utc)?;
@@ -394,12 +435,14 @@ fn tag(confirm: &Key, grant: &Grant<'_>, wrapped: &[u8], confirmation: Confirmat
     Octets(core::array::from_fn(|i| mac[i]))
 }
 
+#[inline(never)]
 fn commit_secret<P: Platform>(device: &mut Device<P>, commit: &Commit) -> Result<Answer, Refusal> {
     let (vault, flash) = storage(device)?;
     vault.commit(flash, commit)?;
     Ok(Answer::Committed { counter: commit.counter })
 }
 
+#[inline(never)]
 fn erase<P: Platform>(
     device: &mut Device<P>,
     how: fn(&mut Vault, &mut P::Flash, &crate::vault::Fresh) -> Result<(), Refusal>,
@@ -424,12 +467,14 @@ fn personalise<P: Platform>(device: &mut Device<P>, serial: Serial) -> Result<An
     Ok(Answer::Personalised { key })
 }
 
+#[inline(never)]
 fn certify<P: Platform>(device: &mut Device<P>, certificate: MakerCertificate) -> Result<Answer, Refusal> {
     let (vault, flash) = storage(device)?;
     vault.certify(flash, certificate)?;
     Ok(Answer::Certified)
 }
 
+#[inline(never)]
 fn info<P: Platform>(device: &mut Device<P>) -> Result<Answer, Refusal> {
     let clock: ClockState = device.clock_state();
     let firmware = Firmware {
@@ -473,6 +518,7 @@ fn waiting_frame(sequence: u32) -> Vec<u8, FRAME_MAX> {
     frame(sequence, Answer::Waiting(Waiting::Presence))
 }
 
+#[inline(never)]
 fn send<P: Platform>(device: &mut Device<P>, sequence: u32, answer: Answer) {
     device.platform.uart_write(&frame(sequence, answer));
 }

@@ -11,7 +11,16 @@ use super::client::Client;
 use super::output::{Failure, print, table};
 use super::{EXIT_DONE, EXIT_REFUSED, Global};
 
+mod batch;
+mod board;
+mod emulator;
+mod files;
+mod labels;
 mod line;
+mod screen;
+mod seat;
+mod station;
+mod stock;
 mod work;
 
 use work::Outcome;
@@ -42,6 +51,23 @@ pub(super) enum TechnicianCommand {
     Return(Port),
     /// The token erases everything of its owner.
     Wipe(Port),
+    Station(station::StationArgs),
+    /// List hardware tokens, and where they are.
+    Stock {
+        /// Of this batch only.
+        #[arg(long)]
+        batch: Option<String>,
+    },
+    /// The token's firmware.
+    #[command(subcommand)]
+    Firmware(FirmwareCommand),
+}
+
+/// The token's firmware.
+#[derive(Subcommand)]
+pub(super) enum FirmwareCommand {
+    /// Ask the token at a port for the version and hash of its image. Changes nothing.
+    Info(Port),
 }
 
 /// Where the token is plugged in.
@@ -59,6 +85,16 @@ enum Kind {
     Totp,
     /// A counter (RFC 4226).
     Hotp,
+}
+
+impl Kind {
+    /// As the API spells it.
+    fn name(self) -> &'static str {
+        match self {
+            Kind::Totp => "totp",
+            Kind::Hotp => "hotp",
+        }
+    }
 }
 
 /// What the token shall become.
@@ -91,10 +127,7 @@ pub(super) fn run(global: &Global, command: TechnicianCommand) -> Result<ExitCod
         TechnicianCommand::Attest(at) => report(global, &work::attest(&client, &at.port)?),
         TechnicianCommand::Provision(args) => {
             let wanted = work::Wanted {
-                kind: match args.kind {
-                    Kind::Totp => "totp",
-                    Kind::Hotp => "hotp",
-                },
+                kind: args.kind.name(),
                 algorithm: args.algorithm,
                 digits: args.digits,
                 slot: args.slot,
@@ -115,6 +148,18 @@ pub(super) fn run(global: &Global, command: TechnicianCommand) -> Result<ExitCod
         TechnicianCommand::Lock(at) => report(global, &work::order(&client, &at.port, "lock")?),
         TechnicianCommand::Return(at) => report(global, &work::order(&client, &at.port, "return")?),
         TechnicianCommand::Wipe(at) => report(global, &work::order(&client, &at.port, "wipe")?),
+        TechnicianCommand::Station(args) => station::run(global, &args),
+        TechnicianCommand::Stock { batch } => stock::run(global, batch.as_deref()),
+        TechnicianCommand::Firmware(FirmwareCommand::Info(at)) => firmware(global, &at),
+    }
+}
+
+fn firmware(global: &Global, at: &Port) -> Result<ExitCode, Failure> {
+    match work::firmware(&at.port)? {
+        Ok(firmware) => print(global, &firmware, |firmware| {
+            format!("version  {}\nhash     {}", firmware.version, firmware.hash)
+        }),
+        Err(text) => Err(Failure::refused(text)),
     }
 }
 

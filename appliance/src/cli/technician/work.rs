@@ -76,16 +76,41 @@ fn silent(text: String) -> Outcome {
 
 /// Asks who it is.
 pub(super) fn identify(port: &Path) -> Result<Outcome, Failure> {
+    identify_on(&mut Line::open(port)?)
+}
+
+/// The same on a line that is open.
+pub(super) fn identify_on(line: &mut Line) -> Result<Outcome, Failure> {
+    again(line, None)
+}
+
+/// A token's image.
+#[derive(Debug, Serialize)]
+pub(super) struct Firmware {
+    /// Version.
+    pub(super) version: String,
+    /// SHA-256 of the image, hex.
+    pub(super) hash: String,
+}
+
+/// Asks for version and hash of the image.
+pub(super) fn firmware(port: &Path) -> Result<Said<Firmware>, Failure> {
     let mut line = Line::open(port)?;
-    Ok(match line.call(GetInfo, &|_| {})? {
-        Ok(info) => outcome(&info, None),
-        Err(text) => silent(text),
-    })
+    let info = line.call(GetInfo, &|_| {})?;
+    Ok(info.map(|info| {
+        let [major, minor, patch] = info.firmware.version;
+        let hash = data_encoding::HEXLOWER.encode(&info.firmware.hash.0);
+        Firmware { version: format!("{major}.{minor}.{patch}"), hash }
+    }))
 }
 
 /// Asks who it is and lets the appliance check the maker's word.
 pub(super) fn attest(client: &Client<'_>, port: &Path) -> Result<Outcome, Failure> {
-    let mut line = Line::open(port)?;
+    attest_on(client, &mut Line::open(port)?)
+}
+
+/// The same on a line that is open.
+pub(super) fn attest_on(client: &Client<'_>, line: &mut Line) -> Result<Outcome, Failure> {
     let info = match line.call(GetInfo, &|_| {})? {
         Ok(info) => info,
         Err(text) => return Ok(silent(text)),
@@ -103,18 +128,27 @@ pub(super) fn provision(
     wanted: &Wanted,
     tell: &dyn Fn(&str),
 ) -> Result<Outcome, Failure> {
-    let mut line = Line::open(port)?;
+    provision_on(client, &mut Line::open(port)?, wanted, tell)
+}
+
+/// The same on a line that is open.
+pub(super) fn provision_on(
+    client: &Client<'_>,
+    line: &mut Line,
+    wanted: &Wanted,
+    tell: &dyn Fn(&str),
+) -> Result<Outcome, Failure> {
     let info = match line.call(GetInfo, tell)? {
         Ok(info) => info,
         Err(text) => return Ok(silent(text)),
     };
-    match recover(client, &mut line, &info, tell)? {
-        Ok(true) => return again(&mut line, None),
+    match recover(client, line, &info, tell)? {
+        Ok(true) => return again(line, None),
         Ok(false) => {}
         Err(text) => return Ok(outcome(&info, Some(text))),
     }
-    let done = exchange(client, &mut line, &info, wanted, tell)?;
-    again(&mut line, done.err())
+    let done = exchange(client, line, &info, wanted, tell)?;
+    again(line, done.err())
 }
 
 fn again(line: &mut Line, error: Option<String>) -> Result<Outcome, Failure> {

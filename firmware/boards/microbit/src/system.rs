@@ -1,24 +1,20 @@
-//! The end of a run.
-
-use core::fmt::Write as _;
+//! The core: rest and reset.
 
 use crate::register::Register;
-use crate::uart::Uart;
 
 /// The key that AIRCR wants with each write, and the reset request.
 const VECTKEY_SYSRESETREQ: u32 = 0x05fa_0004;
 
 /// Resets the part. A board begins again; an emulator that was told not to reboot ends.
-pub fn reset() -> ! {
+pub extern "C" fn reset() -> ! {
     Register::Aircr.write(VECTKEY_SYSRESETREQ);
     loop {
         core::hint::spin_loop();
     }
 }
 
-#[panic_handler]
-fn panic(info: &core::panic::PanicInfo<'_>) -> ! {
-    let mut uart = Uart::start();
-    let _ = writeln!(uart, "!PANIC {info}");
-    reset()
+/// Sleeps until the next interrupt, which the timer's tick is at the latest.
+pub fn sleep() {
+    // SAFETY: waits; touches neither memory nor registers.
+    unsafe { core::arch::asm!("wfi", options(nomem, nostack, preserves_flags)) };
 }

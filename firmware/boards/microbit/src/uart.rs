@@ -1,14 +1,76 @@
-//! UART0, transmit only, 115200 baud 8N1 on P0.24, which the board's USB interface chip shows as a serial port.
+//! UART0, 115200 baud 8N1 on P0.24 and P0.25, which the board's USB interface chip shows as a serial port.
+//! The receiver holds six bytes, so an interrupt empties it into a ring.
 
+use core::cell::UnsafeCell;
 use core::fmt;
+use core::sync::atomic::{AtomicU32, Ordering};
 
 use crate::register::Register;
+use crate::timer;
 
+/// UART0's bit in the NVIC, and its number.
+pub(crate) const IRQ: i16 = 2;
 const TX_PIN: u32 = 24;
+const RX_PIN: u32 = 25;
 const ENABLED: u32 = 4;
 const BAUD_115200: u32 = 0x01d7_e000;
+const RXDRDY_INTERRUPTS: u32 = 1 << 2;
 
-/// The transmitter. Writing blocks until the last byte has left.
+/// More than the longest frame, which is all that a host sends before it waits.
+const RING: usize = 640;
+
+/// A byte leaves in a tenth of a millisecond; when it has not after this long, the rest is dropped.
+const BYTE_MS: u32 = 100;
+
+struct Ring {
+    bytes: UnsafeCell<[u8; RING]>,
+    /// Where the interrupt puts the next byte. Written by it alone.
+    head: AtomicU32,
+    /// Where the next byte is taken. Written by the program alone.
+    tail: AtomicU32,
+}
+
+// SAFETY: one core. The interrupt writes only the byte at `head`, the program reads only bytes between `tail` and
+// `head`, and each moves its own end after that, so no byte is accessed by both.
+unsafe impl Sync for Ring {}
+
+static RECEIVED: Ring =
+    Ring { bytes: UnsafeCell::new([0; RING]), head: AtomicU32::new(0), tail: AtomicU32::new(0) };
+
+const fn after(at: u32) -> u32 {
+    if at as usize + 1 == RING { 0 } else { at + 1 }
+}
+
+impl Ring {
+    fn byte(&self, at: u32) -> *mut u8 {
+        // SAFETY: both ends are kept below RING by `after`.
+        unsafe { self.bytes.get().cast::<u8>().add(at as usize) }
+    }
+
+    /// From the interrupt. A byte too many is lost, and the frame's checksum tells.
+    fn put(&self, byte: u8) {
+        let head = self.head.load(Ordering::Relaxed);
+        if after(head) != self.tail.load(Ordering::Acquire) {
+            // SAFETY: see `Sync`: the byte at `head` is the interrupt's.
+            unsafe { self.byte(head).write(byte) };
+            self.head.store(after(head), Ordering::Release);
+        }
+    }
+
+    /// From the program.
+    fn take(&self) -> Option<u8> {
+        let tail = self.tail.load(Ordering::Relaxed);
+        if tail == self.head.load(Ordering::Acquire) {
+            return None;
+        }
+        // SAFETY: see `Sync`: the byte at `tail` is the program's while the ring is not empty.
+        let byte = unsafe { self.byte(tail).read() };
+        self.tail.store(after(tail), Ordering::Release);
+        Some(byte)
+    }
+}
+
+/// The serial port.
 #[derive(Debug)]
 pub struct Uart(());
 
@@ -22,9 +84,37 @@ impl Uart {
         // QEMU ignores every other register of the UART until it is enabled.
         Register::UartEnable.write(ENABLED);
         Register::UartPselTxd.write(TX_PIN);
+        Register::UartPselRxd.write(RX_PIN);
         Register::UartBaudRate.write(BAUD_115200);
         Register::UartStartTx.write(1);
         Self(())
+    }
+
+    /// Starts the receiver and its interrupt.
+    pub(crate) fn start_receiver(&mut self) {
+        Register::UartRxdRdy.write(0);
+        Register::UartIntenSet.write(RXDRDY_INTERRUPTS);
+        Register::NvicEnable.write(1 << IRQ);
+        Register::UartStartRx.write(1);
+    }
+
+    /// The oldest byte that came.
+    pub(crate) fn receive(&mut self) -> Option<u8> {
+        RECEIVED.take()
+    }
+
+    /// Sends bytes, while they leave. Needs the timer.
+    pub(crate) fn send_all(&mut self, bytes: &[u8]) {
+        for &byte in bytes {
+            let since = timer::milliseconds();
+            Register::UartTxdRdy.write(0);
+            Register::UartTxd.write(u32::from(byte));
+            while Register::UartTxdRdy.read() == 0 {
+                if timer::milliseconds().wrapping_sub(since) > BYTE_MS {
+                    return;
+                }
+            }
+        }
     }
 
     /// Sends one byte and waits until it is out. The wait comes after the byte because TXDRDY does not
@@ -41,4 +131,10 @@ impl fmt::Write for Uart {
         text.bytes().for_each(|byte| self.send(byte));
         Ok(())
     }
+}
+
+/// A byte has come. One per interrupt: the event stays set while others wait.
+pub(crate) fn handle_interrupt() {
+    Register::UartRxdRdy.write(0);
+    RECEIVED.put(Register::UartRxd.read() as u8);
 }

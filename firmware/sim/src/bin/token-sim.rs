@@ -18,6 +18,8 @@ struct Cli {
 enum Command {
     /// Make a maker key and print its public half
     MakeMaker(MakeMaker),
+    /// Attest a blank token behind a socket and give it a pty
+    Bridge(sim::BridgeOptions),
 }
 
 #[derive(Args)]
@@ -32,6 +34,7 @@ fn main() -> anyhow::Result<()> {
         Cli { command: Some(Command::MakeMaker(MakeMaker { out })), .. } => {
             println!("{}", sim::make_maker(&out)?)
         }
+        Cli { command: Some(Command::Bridge(options)), .. } => sim::bridge(&options)?,
         Cli { options: Some(options), .. } => sim::run(&options)?,
         Cli { .. } => anyhow::bail!("--link and --state are needed"),
     }

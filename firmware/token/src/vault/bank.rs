@@ -48,10 +48,9 @@ pub(super) type RecordBody = [u8; RECORD_BODY];
 /// A snapshot's bytes.
 pub(super) type Body = Vec<u8, BODY_MAX>;
 
-/// A snapshot as read.
+/// A snapshot as read, without its body: that is the largest thing on the stack, and there is one at a time.
 struct Snapshot {
     generation: u32,
-    body: Body,
     tag: [u8; TAG_LEN],
 }
 
@@ -104,18 +103,20 @@ pub(super) struct Store {
 }
 
 impl Store {
-    /// Finds the state that holds, and removes what an interrupted step left of another. Without any, both banks
-    /// are erased and there is no body. `random` must not have been given before.
+    /// Finds the state that holds, and removes what an interrupted step left of another. `true`: there is one.
+    /// Without any, both banks are erased. `body` is a buffer. `random` must not have been given before.
+    #[inline(never)]
     pub(super) fn open<F: NorFlash>(
         flash: &mut F,
         key: Key,
         random: &[u8],
-    ) -> Result<(Self, Option<Body>), StorageFault> {
+        body: &mut Body,
+    ) -> Result<(Self, bool), StorageFault> {
         let layout = Layout::of(flash)?;
         let seed = crypto::hmac(&key, &[b"seed", random]);
         let mut store = Self { layout, key, seed, bank: 0, generation: 0, log_end: 0, spare_erased: false };
-        let first = store.read_snapshot(flash, 0)?.map(|found| (found.generation, found.tag));
-        let second = store.read_snapshot(flash, 1)?.map(|found| (found.generation, found.tag));
+        let first = store.read_snapshot(flash, 0, body)?.map(|found| (found.generation, found.tag));
+        let second = store.read_snapshot(flash, 1, body)?.map(|found| (found.generation, found.tag));
         let chosen = match (first, second) {
             (None, None) => None,
             (Some(_), None) => Some(0),
@@ -130,16 +131,21 @@ impl Store {
             store.erase(flash, 1)?;
             store.bank = 1;
             store.spare_erased = true;
-            return Ok((store, None));
+            return Ok((store, false));
         };
         store.bank = bank;
-        let Snapshot { generation, body, .. } = store.read_snapshot(flash, bank)?.ok_or(StorageFault)?;
+        let Snapshot { generation, .. } = store.read_snapshot(flash, bank, body)?.ok_or(StorageFault)?;
         store.generation = generation;
         if !store.is_blank(flash, 1 - bank)? {
             store.erase(flash, 1 - bank)?;
             store.spare_erased = true;
         }
-        Ok((store, Some(body)))
+        Ok((store, true))
+    }
+
+    /// The snapshot that holds.
+    pub(super) fn read<F: NorFlash>(&self, flash: &mut F, body: &mut Body) -> Result<(), StorageFault> {
+        self.read_snapshot(flash, self.bank, body)?.map(|_| ()).ok_or(StorageFault)
     }
 
     /// How many snapshots were ever written.
@@ -187,15 +193,21 @@ impl Store {
         Ok(true)
     }
 
-    /// Replaces snapshot and log by `body`. When this returns, nothing of the former is in the flash.
-    pub(super) fn replace<F: NorFlash>(&mut self, flash: &mut F, body: &Body) -> Result<(), StorageFault> {
+    /// Replaces snapshot and log by `body`, and reads it back there. When this returns, nothing of the former is in
+    /// the flash.
+    #[inline(never)]
+    pub(super) fn replace<F: NorFlash>(
+        &mut self,
+        flash: &mut F,
+        body: &mut Body,
+    ) -> Result<(), StorageFault> {
         let (old, new) = (self.bank, 1 - self.bank);
         if !self.spare_erased {
             self.erase(flash, new)?;
         }
         self.spare_erased = false;
         self.write_snapshot(flash, new, self.generation.checked_add(1).ok_or(StorageFault)?, body)?;
-        let Snapshot { generation, tag, .. } = self.read_snapshot(flash, new)?.ok_or(StorageFault)?;
+        let Snapshot { generation, tag, .. } = self.read_snapshot(flash, new, body)?.ok_or(StorageFault)?;
         self.retire(flash, old, &tag)?;
         self.bank = new;
         self.generation = generation;
@@ -226,9 +238,14 @@ impl Store {
         write_unit(flash, at + UNIT as u32, &self.snapshot_tag(&header, body))
     }
 
-    /// The bank's snapshot, if it is whole.
+    /// The bank's snapshot, if it is whole; its body in `body`.
     #[inline(never)]
-    fn read_snapshot<F: NorFlash>(&self, flash: &mut F, bank: u32) -> Result<Option<Snapshot>, StorageFault> {
+    fn read_snapshot<F: NorFlash>(
+        &self,
+        flash: &mut F,
+        bank: u32,
+        body: &mut Body,
+    ) -> Result<Option<Snapshot>, StorageFault> {
         let start = self.layout.start(bank);
         let found = read_unit(flash, start)?;
         let generation = u32::from_be_bytes([found[4], found[5], found[6], found[7]]);
@@ -237,14 +254,14 @@ impl Store {
         if len > BODY_MAX || found != header(generation, len, nonce) {
             return Ok(None);
         }
-        let mut body = Body::new();
+        body.clear();
         let padded = len.next_multiple_of(UNIT);
         body.resize(padded, 0).map_err(|_| StorageFault)?;
-        flash.read(start + HEADER_LEN as u32, &mut body).map_err(|_| StorageFault)?;
+        flash.read(start + HEADER_LEN as u32, body).map_err(|_| StorageFault)?;
         body.truncate(len);
         let tag = read_unit(flash, start + (HEADER_LEN + padded) as u32)?;
-        let whole = bool::from(self.snapshot_tag(&found, &body).ct_eq(&tag));
-        Ok(whole.then_some(Snapshot { generation, body, tag }))
+        let whole = bool::from(self.snapshot_tag(&found, body).ct_eq(&tag));
+        Ok(whole.then_some(Snapshot { generation, tag }))
     }
 
     /// Whether `bank` was retired in favour of the snapshot with `tag`.

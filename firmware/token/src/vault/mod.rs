@@ -103,32 +103,43 @@ impl Vault {
     ///
     /// # Errors
     /// [`StorageFault`].
+    #[inline(never)]
     pub(crate) fn open<F: NorFlash>(
         flash: &mut F,
         device_key: [u8; 32],
         fresh: &Fresh,
     ) -> Result<Self, StorageFault> {
         let device_key = Zeroizing::new(device_key);
-        let (store, body) =
-            Store::open(flash, crypto::hmac(&device_key, &[b"countersign vault mac"]), &fresh.salt)?;
-        let is_new = body.is_none();
-        let state = match body {
-            Some(body) => postcard::from_bytes(&body).map_err(|_| StorageFault)?,
-            None => factory_state(),
-        };
-        let mut vault = Self { store, state, device_key, data_key: None, faulty: false };
-        if is_new {
-            vault.rekey(fresh);
-            vault.save(flash)?;
-        }
-        vault.replay(flash)?;
-        if vault.state.lock.failures >= PIN_TRIES {
-            vault.erase_secrets(flash, fresh)?;
-        }
-        if !vault.state.lock.pin_set {
-            vault.data_key = vault.unwrap_data_key(&[]);
-        }
+        let (store, found) = open_store(flash, &device_key, &fresh.salt)?;
+        let mut vault = Self { store, state: factory_state(), device_key, data_key: None, faulty: false };
+        vault.begin(flash, fresh, found)?;
         Ok(vault)
+    }
+
+    #[inline(never)]
+    fn begin<F: NorFlash>(&mut self, flash: &mut F, fresh: &Fresh, found: bool) -> Result<(), StorageFault> {
+        if found {
+            self.read(flash)?;
+        } else {
+            self.rekey(fresh);
+            self.save(flash)?;
+        }
+        self.replay(flash)?;
+        if self.state.lock.failures >= PIN_TRIES {
+            self.erase_secrets(flash, fresh)?;
+        }
+        if !self.state.lock.pin_set {
+            self.data_key = self.unwrap_data_key(&[]);
+        }
+        Ok(())
+    }
+
+    /// The state as flash has it, without its log.
+    #[inline(never)]
+    fn read<F: NorFlash>(&mut self, flash: &mut F) -> Result<(), StorageFault> {
+        let mut body = Body::new();
+        self.store.read(flash, &mut body)?;
+        self.state.read(&body)
     }
 
     pub(crate) fn life(&self) -> Life {
@@ -395,6 +406,7 @@ impl Vault {
         }
     }
 
+    #[inline(never)]
     fn erase_secrets<F: NorFlash>(&mut self, flash: &mut F, fresh: &Fresh) -> Result<(), StorageFault> {
         if let Ok(life) = life::after(self.state.life, Step::Return) {
             self.state.life = life;
@@ -410,6 +422,7 @@ impl Vault {
     }
 
     /// A new data key without a PIN.
+    #[inline(never)]
     fn rekey(&mut self, fresh: &Fresh) {
         let key = Zeroizing::new(fresh.key);
         self.seal_data_key(&key, &[], fresh.salt);
@@ -474,11 +487,12 @@ impl Vault {
         body.resize(bank::BODY_MAX, 0).map_err(|_| StorageFault)?;
         let len = postcard::to_slice(&self.state, &mut body).map_err(|_| StorageFault)?.len();
         body.truncate(len);
-        self.store.replace(flash, &body)?;
+        self.store.replace(flash, &mut body)?;
         self.faulty = false;
         Ok(())
     }
 
+    #[inline(never)]
     fn replay<F: NorFlash>(&mut self, flash: &mut F) -> Result<(), StorageFault> {
         let Self { store, state, .. } = self;
         store.replay(flash, |record| {
@@ -497,7 +511,20 @@ impl Vault {
     }
 }
 
+// Apart from its caller: the buffer goes before the state is there.
+#[inline(never)]
+fn open_store<F: NorFlash>(
+    flash: &mut F,
+    device_key: &Key,
+    random: &[u8],
+) -> Result<(Store, bool), StorageFault> {
+    let mut body = Body::new();
+    let key = crypto::hmac(device_key, &[b"countersign vault mac"]);
+    Store::open(flash, key, random, &mut body)
+}
+
 /// A token that no factory has seen.
+#[inline(never)]
 fn factory_state() -> State {
     State {
         life: Life::Factory,

@@ -4,6 +4,8 @@ use heapless::Vec;
 use link::{KeyId, Life, Octets, POLICY_LEN, Point, SLOTS_MAX, Serial, Signature, Tag, WRAPPED_MAX};
 use serde::{Deserialize, Serialize};
 
+use super::bank::StorageFault;
+
 use crate::clock::Setting;
 
 /// A secret wrapped under the data key, zero-padded as it came.
@@ -13,7 +15,7 @@ pub(super) type Sealed = Vec<u8, WRAPPED_MAX>;
 pub(super) type SealedKey = Octets<40>;
 
 /// The whole state, without what the log adds to it.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize)]
 pub(super) struct State {
     pub(super) life: Life,
     pub(super) identity: Option<Identity>,
@@ -27,6 +29,31 @@ pub(super) struct State {
     pub(super) pending: Option<Pending>,
     pub(super) lock: PinLock,
     pub(super) clock: Option<Setting>,
+}
+
+impl State {
+    /// Reads what `Serialize` wrote: postcard puts fields one after the other. Field by field, because a whole
+    /// second state would not fit on the stack.
+    pub(super) fn read(&mut self, mut bytes: &[u8]) -> Result<(), StorageFault> {
+        let rest = &mut bytes;
+        take(rest, &mut self.life)?;
+        take(rest, &mut self.identity)?;
+        take(rest, &mut self.owner)?;
+        take(rest, &mut self.counter)?;
+        take(rest, &mut self.committed)?;
+        self.slots.iter_mut().try_for_each(|slot| take(rest, slot))?;
+        take(rest, &mut self.pending)?;
+        take(rest, &mut self.lock)?;
+        take(rest, &mut self.clock)
+    }
+}
+
+#[inline(never)]
+fn take<'a, T: Deserialize<'a>>(rest: &mut &'a [u8], field: &mut T) -> Result<(), StorageFault> {
+    let (value, after) = postcard::take_from_bytes(rest).map_err(|_| StorageFault)?;
+    *field = value;
+    *rest = after;
+    Ok(())
 }
 
 /// Who the token is.

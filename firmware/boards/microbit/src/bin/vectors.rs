@@ -67,6 +67,13 @@ fn hmac<M: Mac + KeyInit>(algorithm: Algorithm, n: u64) -> impl core::ops::Deref
     mac.finalize().into_bytes()
 }
 
+#[panic_handler]
+fn panic(info: &core::panic::PanicInfo<'_>) -> ! {
+    let mut uart = Uart::start();
+    let _ = writeln!(uart, "!PANIC {info}");
+    system::reset()
+}
+
 fn is(got: &Code, expected: &str) -> bool {
     Code::parse(expected).is_ok_and(|expected| got.ct_eq(&expected))
 }
