@@ -4,12 +4,19 @@ use typst::foundations::Bytes;
 use typst::text::{Font, FontBook};
 
 /// Every font there is; none is looked for on the machine.
+#[derive(Clone)]
 pub(crate) struct Fonts(Vec<Font>);
 
 impl Fonts {
-    /// DejaVu Sans, DejaVu Sans Bold, DejaVu Sans Mono Bold.
+    /// DejaVu Sans and DejaVu Sans Condensed, each regular and bold, and DejaVu Sans Mono Bold.
     pub(crate) fn embedded() -> Self {
-        let files = [dejavu::sans::regular(), dejavu::sans::bold(), dejavu::sans_mono::bold()];
+        let files = [
+            dejavu::sans::regular(),
+            dejavu::sans::bold(),
+            dejavu::sans_mono::bold(),
+            dejavu::sans_condensed::regular(),
+            dejavu::sans_condensed::bold(),
+        ];
         Fonts(files.into_iter().flat_map(|file| Font::iter(Bytes::new(file))).collect())
     }
 
@@ -34,7 +41,7 @@ mod tests {
     #[test]
     fn the_fonts_cover_european_writing() {
         let fonts = Fonts::embedded();
-        assert_eq!(fonts.0.len(), 3);
+        assert_eq!(fonts.0.len(), 5);
         for character in "AZaz09#*[]\\\"'$@<>`_~ ÄöüßéçñøŁžΑωЖя€№".chars() {
             assert!(fonts.draw(character), "{character:?}");
         }

@@ -1,6 +1,8 @@
 //! What is asked for: the JSON of a job, checked once. Every document is a variant of [`Job`] and becomes an
 //! [`Order`]; nothing here knows how a page looks.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::Offset;
@@ -8,15 +10,17 @@ use serde::Deserialize;
 use thiserror::Error;
 use typst::foundations::{Datetime, Dict};
 
+use crate::code::IAK_ALPHABET;
 use crate::fonts::Fonts;
-use crate::label;
 use crate::qr::QrError;
+use crate::world::{Files, Pages};
+use crate::{label, letter, shown};
 
 /// Most characters of a message that names a field.
 const NAME_SHOWN: usize = 80;
 
 /// Why a job was not taken. Names fields and places, quotes no value: values may be secrets.
-#[derive(Debug, Error, PartialEq, Eq)]
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
 pub(crate) enum Refusal {
     #[error("{why} at line {line}, column {column}")]
     Json { why: String, line: usize, column: usize },
@@ -25,7 +29,7 @@ pub(crate) enum Refusal {
 }
 
 /// Why a value was not taken.
-#[derive(Debug, Error, PartialEq, Eq)]
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
 pub(crate) enum FieldError {
     #[error("is empty")]
     Empty,
@@ -35,12 +39,34 @@ pub(crate) enum FieldError {
     Unprintable,
     #[error("spaces must stand alone and between other characters")]
     Spaces,
-    #[error("must have 1 to {0} items")]
-    Items(usize),
+    #[error("must have {0} to {1} items")]
+    Count(usize, usize),
     #[error("is not a time of RFC 3339 from 1970 on")]
     Time,
     #[error("is not a date of the form 2026-12-31 from 1970 on")]
     Date,
+    #[error("is not a language of the form de or de-CH")]
+    Language,
+    #[error("is not an identifier of 1 to 64 letters, digits, - and _")]
+    Id,
+    #[error("is used twice")]
+    Twice,
+    #[error("is missing")]
+    Missing,
+    #[error("has no text in this language, and the letter brings none")]
+    NoText,
+    #[error("is not 12 characters of {IAK_ALPHABET}")]
+    Iak,
+    #[error("is not 16 to 128 characters of Base32 without padding")]
+    Base32,
+    #[error("does not begin with {0}")]
+    Scheme(&'static str),
+    #[error("is not a colour of the form #1a4f8b")]
+    Colour,
+    #[error("is not Base64 of at most {0} bytes")]
+    Base64(usize),
+    #[error("is not a picture of its format, or has more than {0} pixels")]
+    Picture(u64),
     #[error(transparent)]
     Qr(#[from] QrError),
 }
@@ -54,27 +80,35 @@ impl FieldError {
 
 /// A job that can be typeset.
 pub(crate) enum Job {
+    /// One document.
     Label(label::Sheet),
+    /// A document for each letter.
+    Letters(letter::Batch),
 }
 
 /// What the typesetter is given.
 pub(crate) struct Order {
-    /// Name of the embedded template.
-    pub(crate) name: &'static str,
-    /// Its source.
-    pub(crate) template: &'static str,
+    /// Name of the template among the files.
+    pub(crate) name: String,
+    /// The templates and pictures that it can reach.
+    pub(crate) files: Arc<Files>,
     /// The values that it finds in `sys.inputs`.
     pub(crate) inputs: Dict,
-    /// How many pages come out, no more and no fewer.
-    pub(crate) pages: usize,
+    /// How many pages may come out.
+    pub(crate) pages: Pages,
     /// When the document was made, in UTC.
     pub(crate) created: Datetime,
+    /// Whether the PDF tells headings, lists and paragraphs apart.
+    pub(crate) tagged: bool,
+    /// What a reader must find on the pages.
+    pub(crate) shown: Vec<shown::Wanted>,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "kebab-case")]
 enum Document {
     Label,
+    Letters,
 }
 
 #[derive(Deserialize)]
@@ -90,12 +124,7 @@ impl Job {
     pub(crate) fn parse(input: &[u8], fonts: &Fonts) -> Result<Self, Refusal> {
         match read::<Header>(input)?.document {
             Document::Label => label::Sheet::check(read(input)?, fonts).map(Job::Label),
-        }
-    }
-
-    pub(crate) fn order(self) -> Order {
-        match self {
-            Job::Label(sheet) => sheet.order(),
+            Document::Letters => letter::Batch::check(read(input)?, fonts).map(Job::Letters),
         }
     }
 }
@@ -124,6 +153,7 @@ fn explain(error: &serde_json::Error) -> String {
 }
 
 /// One line of text for print: not empty, bounded, each character visible in every font, single spaces within.
+#[derive(Clone)]
 pub(crate) struct Line(String);
 
 impl Line {
@@ -141,6 +171,10 @@ impl Line {
             return Err(FieldError::Spaces);
         }
         Ok(Line(text.to_owned()))
+    }
+
+    pub(crate) fn as_str(&self) -> &str {
+        &self.0
     }
 
     pub(crate) fn into_string(self) -> String {
@@ -167,10 +201,10 @@ pub(crate) fn time(text: &str) -> Result<Datetime, FieldError> {
     Datetime::from_ymd_hms(utc.year().into(), month, day, hour, minute, second).ok_or(FieldError::Time)
 }
 
-/// A calendar date, in the form in which it came.
-pub(crate) fn date(text: &str) -> Result<String, FieldError> {
+/// A calendar date.
+pub(crate) fn date(text: &str) -> Result<Date, FieldError> {
     let date: Date = text.parse().map_err(|_| FieldError::Date)?;
-    if date.year() < 1970 || date.to_string() != text { Err(FieldError::Date) } else { Ok(date.to_string()) }
+    if date.year() < 1970 || date.to_string() != text { Err(FieldError::Date) } else { Ok(date) }
 }
 
 #[cfg(test)]
@@ -204,7 +238,7 @@ mod tests {
         assert_eq!(time("2026-11-21T23:19:40.5+02:00"), time("2026-11-21T21:19:40Z"));
         assert_eq!(time("1969-12-31T23:59:59Z"), Err(FieldError::Time));
         assert_eq!(time("2026-11-21"), Err(FieldError::Time));
-        assert_eq!(date("2026-12-31").as_deref(), Ok("2026-12-31"));
+        assert_eq!(date("2026-12-31").map(|date| date.to_string()).as_deref(), Ok("2026-12-31"));
         for text in ["20261231", "2026-02-30", "31.12.2026", "2026-12-31T00:00:00", "", "-002026-12-31"] {
             assert_eq!(date(text), Err(FieldError::Date), "{text:?}");
         }

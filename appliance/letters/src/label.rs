@@ -1,13 +1,16 @@
 //! Labels for hardware tokens: what the JSON may say, and what the template gets. How they look stands in
 //! `templates/label.typ`.
 
+use std::sync::Arc;
+
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use typst::foundations::{Array, Bytes, Datetime, Dict, IntoValue, Value};
 
 use crate::fonts::Fonts;
 use crate::job::{self, FieldError, Line, Order, Refusal};
-use crate::qr::{Qr, QrError};
+use crate::qr::{Place, Qr, QrError};
+use crate::world::{Files, Pages};
 
 /// Most labels of one job.
 const LABELS_MAX: usize = 1000;
@@ -74,7 +77,7 @@ struct Label {
 impl Sheet {
     pub(crate) fn check(wire: Wire, fonts: &Fonts) -> Result<Self, Refusal> {
         if wire.labels.is_empty() || wire.labels.len() > LABELS_MAX {
-            return Err(FieldError::Items(LABELS_MAX).of("labels"));
+            return Err(FieldError::Count(1, LABELS_MAX).of("labels"));
         }
         let product = wire.product.as_deref().unwrap_or(PRODUCT);
         Ok(Sheet {
@@ -103,8 +106,17 @@ impl Sheet {
             "labels".into(),
             self.labels.into_iter().map(Label::into_value).collect::<Array>().into_value(),
         );
-        let template = include_str!("../templates/label.typ");
-        Order { name: "label.typ", template, inputs, pages, created: self.created }
+        let name = "label.typ";
+        Order {
+            name: name.to_owned(),
+            files: Arc::new(Files::one(name, include_str!("../templates/label.typ"))),
+            inputs,
+            pages: Pages::Exactly(pages),
+            created: self.created,
+            // A label has no reading order.
+            tagged: false,
+            shown: Vec::new(),
+        }
     }
 }
 
@@ -119,8 +131,14 @@ impl Label {
             serial: line("serial", &wire.serial, SERIAL_MAX)?,
             kind: line("kind", &wire.kind, KIND_MAX)?,
             batch: wire.batch.as_deref().map(|text| line("batch", text, TEXT_MAX)).transpose()?,
-            date: wire.date.as_deref().map(job::date).transpose().map_err(|why| why.of(field("date")))?,
-            qr: Qr::encode(code).map_err(|why: QrError| FieldError::from(why).of(field("qr")))?,
+            date: wire
+                .date
+                .as_deref()
+                .map(|text| job::date(text).map(|date| date.to_string()))
+                .transpose()
+                .map_err(|why| why.of(field("date")))?,
+            qr: Qr::encode(code, Place::Label)
+                .map_err(|why: QrError| FieldError::from(why).of(field("qr")))?,
         })
     }
 
@@ -130,7 +148,7 @@ impl Label {
         label.insert("kind".into(), self.kind.into_string().into_value());
         label.insert("batch".into(), self.batch.map(Line::into_string).into_value());
         label.insert("date".into(), self.date.into_value());
-        label.insert("qr".into(), Bytes::from_string(self.qr.into_svg()).into_value());
+        label.insert("qr".into(), Bytes::from_string(self.qr.svg().to_owned()).into_value());
         label.into_value()
     }
 }

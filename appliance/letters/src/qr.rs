@@ -4,49 +4,81 @@ use std::fmt::Write;
 
 use fast_qr::{ECL, QRBuilder};
 use thiserror::Error;
+use zeroize::Zeroizing;
 
-/// Most bytes of a code: at level Q they fit version 5, whose modules are half a millimetre wide on the
-/// smallest label.
-pub(crate) const TEXT_MAX: usize = 60;
+/// Where a code is printed: how much it may hold, and how much of it may be lost.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Place {
+    /// A label, exposed to scratches: version 5 at level Q, a quarter of which may be lost. Its modules are half
+    /// a millimetre wide on the smallest label.
+    Label,
+    /// A letter, folded at most: version 18 at level M, 0.43 mm per module at 42 mm.
+    Letter,
+}
+
+impl Place {
+    /// Most bytes of a code.
+    pub(crate) const fn text_max(self) -> usize {
+        match self {
+            Place::Label => 60,
+            Place::Letter => 512,
+        }
+    }
+
+    fn level(self) -> ECL {
+        match self {
+            Place::Label => ECL::Q,
+            Place::Letter => ECL::M,
+        }
+    }
+}
+
 /// Light modules around the code, as the standard wants them.
 const QUIET: usize = 4;
 
 /// A text that makes no code.
-#[derive(Debug, Error, PartialEq, Eq)]
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
 pub(crate) enum QrError {
     #[error("is empty")]
     Empty,
-    #[error("is longer than {TEXT_MAX} characters")]
-    TooLong,
+    #[error("is longer than {0} characters")]
+    TooLong(usize),
     /// Readers disagree on the meaning of other bytes.
     #[error("holds something other than printable ASCII")]
     Character,
 }
 
 /// A code as an SVG document that holds nothing but the path of the dark modules.
-#[derive(Debug)]
-pub(crate) struct Qr(String);
+pub(crate) struct Qr {
+    svg: Zeroizing<String>,
+    modules: usize,
+}
 
 impl Qr {
-    /// Encodes at level Q: a quarter of the code may be scratched off.
-    pub(crate) fn encode(text: &str) -> Result<Self, QrError> {
+    /// Encodes a text for a place.
+    pub(crate) fn encode(text: &str, place: Place) -> Result<Self, QrError> {
         if text.is_empty() {
             return Err(QrError::Empty);
         }
-        if text.len() > TEXT_MAX {
-            return Err(QrError::TooLong);
+        if text.len() > place.text_max() {
+            return Err(QrError::TooLong(place.text_max()));
         }
         if !text.bytes().all(|byte| (b' '..=b'~').contains(&byte)) {
             return Err(QrError::Character);
         }
-        let code = QRBuilder::new(text).ecl(ECL::Q).build().expect("TEXT_MAX bytes fit level Q");
+        let code = QRBuilder::new(text).ecl(place.level()).build().expect("what a place allows fits a code");
         let rows: Vec<Vec<bool>> =
             (0..code.size).map(|y| code[y].iter().map(|module| module.value()).collect()).collect();
-        Ok(Qr(draw(&rows)))
+        Ok(Qr { svg: Zeroizing::new(draw(&rows)), modules: rows.len() + 2 * QUIET })
     }
 
-    pub(crate) fn into_svg(self) -> String {
-        self.0
+    pub(crate) fn svg(&self) -> &str {
+        &self.svg
+    }
+
+    /// Modules along one side, with the quiet zone.
+    pub(crate) fn modules(&self) -> usize {
+        self.modules
     }
 }
 
@@ -80,10 +112,16 @@ mod tests {
 
     #[test]
     fn every_allowed_text_has_a_code() {
-        assert!(Qr::encode(&"~".repeat(TEXT_MAX)).is_ok());
-        assert_eq!(Qr::encode(&"~".repeat(TEXT_MAX + 1)).unwrap_err(), QrError::TooLong);
-        assert_eq!(Qr::encode("").unwrap_err(), QrError::Empty);
-        assert_eq!(Qr::encode("a\nb").unwrap_err(), QrError::Character);
-        assert_eq!(Qr::encode("é").unwrap_err(), QrError::Character);
+        for place in [Place::Label, Place::Letter] {
+            let most = place.text_max();
+            assert!(Qr::encode(&"~".repeat(most), place).is_ok());
+            let refused = |text: &str| Qr::encode(text, place).err();
+            assert_eq!(refused(&"~".repeat(most + 1)), Some(QrError::TooLong(most)));
+            assert_eq!(refused(""), Some(QrError::Empty));
+            assert_eq!(refused("a\nb"), Some(QrError::Character));
+            assert_eq!(refused("é"), Some(QrError::Character));
+        }
+        let widest = Qr::encode(&"~".repeat(Place::Letter.text_max()), Place::Letter).unwrap();
+        assert_eq!(widest.modules(), 17 + 4 * 18 + 2 * QUIET);
     }
 }

@@ -1,8 +1,5 @@
 //! Labels as other programs see them: text, size, structure, and the codes read back from a picture.
 
-use std::path::Path;
-use std::process::Command;
-
 use serde_json::{Value, json};
 
 use crate::rig;
@@ -37,20 +34,6 @@ fn codes_within(pdf: &[u8], name: &str, part: &[&str]) -> Vec<String> {
     read.lines().map(str::to_owned).collect()
 }
 
-fn qpdf_accepts(pdf: &[u8], name: &str) {
-    let file = rig::scratch(name);
-    std::fs::write(&file, pdf).expect("the scratch directory is writable");
-    let output = Command::new("qpdf").arg("--check").arg(Path::new(&file)).output().expect("qpdf starts");
-    let said = String::from_utf8_lossy(&output.stdout);
-    assert!(output.status.success() && said.contains("No syntax or stream encoding errors"), "{said}");
-}
-
-fn has_info(pdf: &[u8], key: &str, value: &str) {
-    let info = rig::ask("pdfinfo", &["-"], pdf);
-    let found = info.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(':'));
-    assert!(found.is_some_and(|found| found.trim().starts_with(value)), "{key} is not {value} in\n{info}");
-}
-
 #[test]
 fn a_label_says_what_the_job_says() {
     let job = rig::labels("single", &[token("CSH7K4QXTA2"), json!({"serial": "B-2", "kind": "HOTP"})]);
@@ -69,11 +52,11 @@ fn a_label_says_what_the_job_says() {
 #[test]
 fn the_file_is_sound_and_for_the_archive() {
     let pdf = rig::pdf(&rig::labels("single", &[token("CSH7K4QXTA2"), token("CSH7K4QXTA3")]));
-    qpdf_accepts(&pdf, "sound.pdf");
-    has_info(&pdf, "Pages", "2");
+    rig::qpdf_accepts(&pdf, "sound.pdf");
+    rig::has_info(&pdf, "Pages", "2");
     // 54 x 25 mm.
-    has_info(&pdf, "Page size", "153.071 x 70.8661 pts");
-    has_info(&pdf, "Title", "Countersign labels");
+    rig::has_info(&pdf, "Page size", "153.071 x 70.8661 pts");
+    rig::has_info(&pdf, "Title", "Countersign labels");
     let metadata = rig::ask("pdfinfo", &["-meta", "-"], &pdf);
     for claim in
         ["<pdfaid:part>2</pdfaid:part>", "<pdfaid:conformance>B</pdfaid:conformance>", "2026-11-21T21:19:40"]
@@ -91,9 +74,9 @@ fn the_file_is_sound_and_for_the_archive() {
 fn a_sheet_holds_twenty_four() {
     let tokens: Vec<Value> = (0..25).map(|index| token(&format!("CSH7K4QX{index:03}"))).collect();
     let pdf = rig::pdf(&rig::labels("a4-24", &tokens));
-    qpdf_accepts(&pdf, "sheet.pdf");
-    has_info(&pdf, "Pages", "2");
-    has_info(&pdf, "Page size", "595.276 x 841.89 pts (A4)");
+    rig::qpdf_accepts(&pdf, "sheet.pdf");
+    rig::has_info(&pdf, "Pages", "2");
+    rig::has_info(&pdf, "Page size", "595.276 x 841.89 pts (A4)");
     let wanted: Vec<String> = (0..24).map(|index| format!("CSH7K4QX{index:03}")).collect();
     for (index, serial) in wanted.iter().enumerate() {
         // Where a die-cut sheet has its label: 70 x 37 mm, three to a row, half a millimetre from the top.
@@ -123,7 +106,7 @@ fn a_long_serial_stands_on_two_lines_and_a_long_code_is_read() {
 }
 
 /// Texts that mean something to a typesetter, a shell or a file system.
-const HOSTILE: &[&str] = &[
+pub(crate) const HOSTILE: &[&str] = &[
     r#"#read("/etc/passwd")"#,
     "#panic()",
     "#sys.inputs",
@@ -164,8 +147,8 @@ fn no_text_becomes_markup() {
         let page: String = text(&pdf)[0].concat().replace(' ', "");
         let line = hostile.replace(' ', "");
         assert_eq!(page, format!("{line}{line}SN{line}LOT{line}"), "{hostile}");
-        has_info(&pdf, "Title", &format!("{hostile} labels"));
-        has_info(&pdf, "Pages", "1");
+        rig::has_info(&pdf, "Title", &format!("{hostile} labels"));
+        rig::has_info(&pdf, "Pages", "1");
         if hostile.is_ascii() {
             let pdf = rig::pdf(&rig::labels("single", &[json!({"serial": hostile, "kind": "K"})]));
             assert_eq!(codes(&pdf, &format!("hostile-{index}")), [*hostile]);

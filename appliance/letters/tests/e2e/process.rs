@@ -23,7 +23,7 @@ fn a_bad_job_is_refused_in_one_line() {
     refused(b"", "this is not JSON at line 1, column 0");
     refused(b"\xff", "this is not JSON at line 1, column 1");
     refused(b"{\"document\":\"label\"}", "missing field `created` at line 1, column 20");
-    refused(&vec![b' '; (1 << 20) + 1], "it is longer than 1048576 bytes");
+    refused(&vec![b' '; (4 << 20) + 1], "it is longer than 4194304 bytes");
     let token = json!({"serial": "A", "kind": "HOTP"});
     refused(
         rig::labels("single", &vec![token; 1001]).to_string().as_bytes(),
@@ -77,12 +77,17 @@ fn it_works_where_nothing_can_be_opened() {
     assert!(output.status.success() && output.stdout.starts_with(b"%PDF-"));
 }
 
-/// Runs a batch; its wall time, and the most memory and address space that the kernel saw, in MiB.
+/// Runs a batch of labels; what it costs.
 fn cost(sheet: &str, count: usize) -> (Duration, u64, u64, usize) {
     let tokens: Vec<_> = (0..count)
         .map(|index| json!({"serial": format!("CSH7K4QX{index:05}"), "kind": "TOTP, 6 digits, 30 s", "batch": "2026-07-A", "date": "2026-11-21"}))
         .collect();
-    let job = rig::labels(sheet, &tokens).to_string();
+    measure(&rig::labels(sheet, &tokens))
+}
+
+/// Runs a job; its wall time, and the most memory and address space that the kernel saw, in MiB.
+fn measure(job: &serde_json::Value) -> (Duration, u64, u64, usize) {
+    let job = job.to_string();
     let begin = Instant::now();
     let child = rig::start();
     let status = format!("/proc/{}/status", child.id());
@@ -122,4 +127,18 @@ fn a_batch_costs_little() {
         );
         assert!(wall < PATIENCE && resident < 512 && space < 900, "{wall:?} {resident} {space}");
     }
+    let letters: Vec<_> = (0..100)
+        .map(|index| {
+            let mut letter = rig::letter(if index % 2 == 0 { "oath" } else { "sms-iak" }, "de");
+            letter["id"] = json!(format!("letter-{index}"));
+            letter
+        })
+        .collect();
+    let (wall, resident, space, bytes) = measure(&rig::letters("left", &letters));
+    println!(
+        "100 letters: {} ms, {resident} MiB resident, {space} MiB address space, {} kB",
+        wall.as_millis(),
+        bytes / 1000
+    );
+    assert!(wall < PATIENCE && resident < 512 && space < 900, "{wall:?} {resident} {space}");
 }
