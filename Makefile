@@ -78,7 +78,7 @@ letters-binary: setup
 	@cd $(LETTERS) && $(CURDIR)/$(SUITE) letters-build \
 	    cargo build --release $(CARGO_FLAGS) --target-dir $(TARGET_DIR)/letters
 
-letters: letters-binary ## The typesetter of labels, built and tested
+letters: letters-binary ## The typesetter of labels and letters, built and tested
 	@cd $(LETTERS) && $(CURDIR)/$(SUITE) letters \
 	    cargo nextest run --release $(CARGO_FLAGS) --target-dir $(TARGET_DIR)/letters
 
