@@ -92,8 +92,8 @@ vectors() {
 copy_sources() {
     rm -rf "$elsewhere/clone"
     mkdir -p "$elsewhere/clone"
-    # With their times: what is not newer is not built again.
-    cp -a "$repository/Cargo.toml" "$repository/rust-toolchain.toml" "$repository/firmware" "$elsewhere/clone"
+    # With new times, so that nothing of an earlier run passes for this one.
+    tar -C "$repository" -c --exclude=target Cargo.toml rust-toolchain.toml firmware | tar -C "$elsewhere/clone" -x -m
 }
 
 same_elsewhere() {
