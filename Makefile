@@ -5,7 +5,7 @@ SHELL := /bin/bash
 TARGET_DIR := $(abspath $(or $(CARGO_TARGET_DIR),target))
 BIN := $(TARGET_DIR)/release/countersign
 SUITE := scripts/suite.sh
-BOARD := firmware/boards/microbit
+BOARDS := microbit stm32u5
 LETTERS := appliance/letters
 LETTERS_BIN := $(TARGET_DIR)/letters/release/countersign-letters
 CARGO_FLAGS ?=
@@ -39,9 +39,11 @@ lint: setup ## Formatting, clippy, and cargo-deny where it is installed
 	@$(SUITE) fmt cargo fmt --all --check
 	@$(SUITE) clippy cargo clippy --release $(CARGO_FLAGS) --workspace --all-targets -- -D warnings
 	@$(SUITE) firmware-crates cargo build --release $(CARGO_FLAGS) --target thumbv6m-none-eabi -p token -p link -p oath
-	@cd $(BOARD) && $(CURDIR)/$(SUITE) board-fmt cargo fmt --check
-	@cd $(BOARD) && $(CURDIR)/$(SUITE) board-clippy \
-	    cargo clippy --release $(CARGO_FLAGS) --target-dir $(TARGET_DIR)/firmware/microbit -- -D warnings
+	@for board in $(BOARDS); do ( \
+	    cd firmware/boards/$$board && $(CURDIR)/$(SUITE) $$board-fmt cargo fmt --check && \
+	    $(CURDIR)/$(SUITE) $$board-clippy \
+	        cargo clippy --release $(CARGO_FLAGS) --target-dir $(TARGET_DIR)/firmware/$$board -- -D warnings \
+	) || exit; done
 	@cd $(LETTERS) && $(CURDIR)/$(SUITE) letters-fmt cargo fmt --check
 	@cd $(LETTERS) && $(CURDIR)/$(SUITE) letters-clippy \
 	    cargo clippy --release $(CARGO_FLAGS) --target-dir $(TARGET_DIR)/letters --all-targets -- -D warnings
@@ -70,7 +72,7 @@ soak: build ## Long runs: RACE=1 KILL=N MODEM=1 HOURS=H, any of them
 	    $(if $(RACE),--race $(RACE)) $(if $(KILL),--kill $(KILL)) \
 	    $(if $(MODEM),--modem $(MODEM)) $(if $(HOURS),--hours $(HOURS))
 
-firmware: build ## The board images, run in QEMU; writes firmware/report.json into the target directory
+firmware: setup ## Both boards' images, built twice, and run in QEMU; writes firmware/report.json
 	@$(SUITE) firmware scripts/firmware.sh report $(TARGET_DIR)
 
 # Its own workspace: the typesetter takes minutes to build, once.

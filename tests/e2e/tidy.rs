@@ -9,8 +9,9 @@ use tests::appliance::{told, workspace};
 use tests::{Appliance, RigOptions};
 
 /// Which package may use which of ours. A package that is not here has no arrows yet, and fails.
-const ARROWS: [(&str, &[&str]); 9] = [
+const ARROWS: [(&str, &[&str]); 10] = [
     ("oath", &[]),
+    ("common", &[]),
     ("link", &[]),
     ("hsm", &[]),
     ("modem", &[]),
@@ -20,6 +21,8 @@ const ARROWS: [(&str, &[&str]); 9] = [
     ("appliance", &["domain", "oath", "link", "hsm", "modem"]),
     ("tests", &["appliance", "token", "sim"]),
 ];
+/// Which of ours a board may use. `oath` alone is for the vectors.
+const BOARD_ARROWS: &[&str] = &["token", "oath", "common"];
 /// Lines of a hand-written source file: look hard, and no more.
 const LINES_LOOK: usize = 600;
 const LINES_MAX: usize = 800;
@@ -45,15 +48,34 @@ fn the_arrows_between_packages_are_those_of_the_table() {
             assert!(ours.contains(to), "{name} -> {to} leaves the workspace");
         }
     }
-    for board in fs::read_dir(workspace().join("firmware/boards")).expect("boards") {
-        let manifest = board.expect("a directory").path().join("Cargo.toml");
-        let text = fs::read_to_string(&manifest).expect("a board's manifest");
-        assert!(text.contains("[workspace]"), "{} has no workspace of its own", manifest.display());
-    }
     println!("tidy: {} packages", ours.len());
 }
 
-/// Style, "Layout": `domain` and `oath` have nothing to do I/O with.
+/// Style, "Layout". Red when a board is not in the boards' workspace, is in the appliance's, or uses more than it may.
+#[test]
+fn the_boards_have_a_workspace_of_their_own() {
+    let metadata = MetadataCommand::new()
+        .manifest_path(workspace().join("firmware/Cargo.toml"))
+        .no_deps()
+        .exec()
+        .expect("cargo metadata");
+    let mut boards: BTreeSet<PathBuf> = fs::read_dir(workspace().join("firmware/boards"))
+        .expect("boards")
+        .map(|board| board.expect("a directory").path().join("Cargo.toml"))
+        .collect();
+    // Pure and tested with the appliance.
+    assert!(boards.remove(&workspace().join("firmware/boards/common/Cargo.toml")), "{boards:?}");
+    let members = metadata.packages.iter().map(|package| package.manifest_path.clone().into_std_path_buf());
+    assert_eq!(members.collect::<BTreeSet<_>>(), boards);
+    for package in &metadata.packages {
+        for dependency in package.dependencies.iter().filter(|dependency| dependency.path.is_some()) {
+            let (from, to) = (package.name.as_str(), dependency.name.as_str());
+            assert!(BOARD_ARROWS.contains(&to), "{from} -> {to} is against the table");
+        }
+    }
+}
+
+/// Style, "Layout": `domain`, `oath` and `common` have nothing to do I/O with.
 #[test]
 fn the_pure_packages_have_nothing_to_do_io_with() {
     let metadata = MetadataCommand::new()
@@ -63,7 +85,9 @@ fn the_pure_packages_have_nothing_to_do_io_with() {
         .expect("metadata");
     let impure =
         ["tokio", "rusqlite", "axum", "hyper", "rustix", "cryptoki", "serialport", "tracing", "metrics"];
-    for package in metadata.packages.iter().filter(|p| ["oath", "domain"].contains(&p.name.as_str())) {
+    for package in
+        metadata.packages.iter().filter(|p| ["oath", "domain", "common"].contains(&p.name.as_str()))
+    {
         for dependency in &package.dependencies {
             assert!(!impure.contains(&dependency.name.as_str()), "{} -> {}", package.name, dependency.name);
         }

@@ -1,5 +1,6 @@
 //! The board as the token sees it.
 
+use common::version_part;
 use embedded_storage::nor_flash::{NorFlash as _, ReadNorFlash as _};
 use token::screen::Frame;
 use token::{Buttons, Platform, RngFault, Rtc};
@@ -14,9 +15,9 @@ const KEY_WRITTEN: [u8; 4] = *b"key1";
 
 /// Major, minor, patch, from the manifest.
 const VERSION: [u8; 3] = [
-    part(env!("CARGO_PKG_VERSION_MAJOR")),
-    part(env!("CARGO_PKG_VERSION_MINOR")),
-    part(env!("CARGO_PKG_VERSION_PATCH")),
+    version_part(env!("CARGO_PKG_VERSION_MAJOR")),
+    version_part(env!("CARGO_PKG_VERSION_MINOR")),
+    version_part(env!("CARGO_PKG_VERSION_PATCH")),
 ];
 
 /// The board.
@@ -76,7 +77,7 @@ impl Platform for Board {
     }
 
     fn show(&mut self, frame: Option<&Frame>) {
-        ssd1306::show(frame);
+        common::ssd1306::show(&mut ssd1306::Pins, frame.map(Frame::as_bytes));
     }
 
     fn uart_read(&mut self) -> Option<u8> {
@@ -122,15 +123,4 @@ fn new_key() -> Option<[u8; 32]> {
     page.erase(0, page.capacity() as u32).ok()?;
     page.write(0, &key).and_then(|()| page.write(32, &KEY_WRITTEN)).ok()?;
     stored_key()
-}
-
-/// A decimal number below 256.
-const fn part(text: &str) -> u8 {
-    let bytes = text.as_bytes();
-    let (mut value, mut at) = (0, 0);
-    while at < bytes.len() {
-        value = value * 10 + (bytes[at] - b'0');
-        at += 1;
-    }
-    value
 }

@@ -1,9 +1,9 @@
 //! UART0, 115200 baud 8N1 on P0.24 and P0.25, which the board's USB interface chip shows as a serial port.
 //! The receiver holds six bytes, so an interrupt empties it into a ring.
 
-use core::cell::UnsafeCell;
 use core::fmt;
-use core::sync::atomic::{AtomicU32, Ordering};
+
+use common::ring::Ring;
 
 use crate::register::Register;
 use crate::timer;
@@ -22,53 +22,7 @@ const RING: usize = 640;
 /// A byte leaves in a tenth of a millisecond; when it has not after this long, the rest is dropped.
 const BYTE_MS: u32 = 100;
 
-struct Ring {
-    bytes: UnsafeCell<[u8; RING]>,
-    /// Where the interrupt puts the next byte. Written by it alone.
-    head: AtomicU32,
-    /// Where the next byte is taken. Written by the program alone.
-    tail: AtomicU32,
-}
-
-// SAFETY: one core. The interrupt writes only the byte at `head`, the program reads only bytes between `tail` and
-// `head`, and each moves its own end after that, so no byte is accessed by both.
-unsafe impl Sync for Ring {}
-
-static RECEIVED: Ring =
-    Ring { bytes: UnsafeCell::new([0; RING]), head: AtomicU32::new(0), tail: AtomicU32::new(0) };
-
-const fn after(at: u32) -> u32 {
-    if at as usize + 1 == RING { 0 } else { at + 1 }
-}
-
-impl Ring {
-    fn byte(&self, at: u32) -> *mut u8 {
-        // SAFETY: both ends are kept below RING by `after`.
-        unsafe { self.bytes.get().cast::<u8>().add(at as usize) }
-    }
-
-    /// From the interrupt. A byte too many is lost, and the frame's checksum tells.
-    fn put(&self, byte: u8) {
-        let head = self.head.load(Ordering::Relaxed);
-        if after(head) != self.tail.load(Ordering::Acquire) {
-            // SAFETY: see `Sync`: the byte at `head` is the interrupt's.
-            unsafe { self.byte(head).write(byte) };
-            self.head.store(after(head), Ordering::Release);
-        }
-    }
-
-    /// From the program.
-    fn take(&self) -> Option<u8> {
-        let tail = self.tail.load(Ordering::Relaxed);
-        if tail == self.head.load(Ordering::Acquire) {
-            return None;
-        }
-        // SAFETY: see `Sync`: the byte at `tail` is the program's while the ring is not empty.
-        let byte = unsafe { self.byte(tail).read() };
-        self.tail.store(after(tail), Ordering::Release);
-        Some(byte)
-    }
-}
+static RECEIVED: Ring<RING> = Ring::new();
 
 /// The serial port.
 #[derive(Debug)]
