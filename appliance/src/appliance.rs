@@ -10,11 +10,12 @@ use domain::token::Id;
 use hsm::{Enrol, Hsm, HsmError, SecretSource};
 use parking_lot::{Mutex, MutexGuard};
 
+use crate::bell::Bell;
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::flows::FlowError;
-use crate::flows::provision::Exchanges;
-use crate::sms::Bell;
+use crate::error::FlowError;
+use crate::exchanges::Exchanges;
+use crate::rows::Checked;
 use crate::store::{Store, StoreError, event, meta};
 
 /// Stripes of the lock that orders requests about one user.
@@ -39,6 +40,8 @@ pub struct Appliance {
     pub bell: Bell,
     /// Provisioning exchanges under way.
     pub exchanges: Exchanges,
+    /// Rows whose MAC was right.
+    pub(crate) checked: Checked,
     locks: Vec<Mutex<()>>,
     decoy: OnceLock<Decoy>,
     own_key: OnceLock<Vec<u8>>,
@@ -70,6 +73,7 @@ impl Appliance {
             clock,
             bell: Bell::default(),
             exchanges: Exchanges::default(),
+            checked: Checked::default(),
             locks: (0..STRIPES).map(|_| Mutex::new(())).collect(),
             decoy: OnceLock::new(),
             own_key: OnceLock::new(),

@@ -5,12 +5,16 @@
 
 pub mod api;
 pub mod appliance;
+pub mod bell;
 pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod daemon;
 mod demo;
+pub mod error;
+pub mod exchanges;
 pub mod flows;
 pub mod qr;
+mod rows;
 pub mod sms;
 pub mod store;

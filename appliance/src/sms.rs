@@ -9,12 +9,12 @@ use domain::event::{Actor, Event};
 use domain::time::Deadline;
 use modem::pdu::{AlphabetChoice, Number, SubmitOptions, submit};
 use modem::{Class, Modem, ModemError, ModemSettings, SendError, Urc};
-use parking_lot::{Condvar, Mutex};
 use zeroize::Zeroizing;
 
 use crate::appliance::Appliance;
+use crate::bell::Bell;
 use crate::config::ModemSection;
-use crate::flows::FlowError;
+use crate::error::FlowError;
 use crate::flows::deliver::{self, Outcome, Text};
 use crate::store::outbox::{Dispatch, MessageRow};
 
@@ -37,35 +37,6 @@ const TRIES_MAX: u32 = 5;
 const VALIDITY_MIN: Duration = Duration::from_secs(300);
 /// Longest file with a SIM PIN, in bytes.
 const SIM_PIN_MAX: usize = 16;
-
-/// Wakes whoever looks for work.
-#[derive(Default)]
-pub struct Bell {
-    rung: Mutex<u64>,
-    heard: Condvar,
-}
-
-impl Bell {
-    /// There is work.
-    pub fn ring(&self) {
-        *self.rung.lock() += 1;
-        self.heard.notify_all();
-    }
-
-    /// How often it has rung.
-    fn count(&self) -> u64 {
-        *self.rung.lock()
-    }
-
-    /// Waits until the bell has rung since `seen`, or the time is over; returns the count to wait from next.
-    fn wait(&self, seen: u64, at_most: Duration) -> u64 {
-        let mut rung = self.rung.lock();
-        if *rung == seen {
-            self.heard.wait_for(&mut rung, at_most);
-        }
-        *rung
-    }
-}
 
 /// Tells the threads to end.
 #[derive(Default)]

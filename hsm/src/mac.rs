@@ -12,6 +12,7 @@ pub(crate) fn message(purpose: MacPurpose, data: &[u8]) -> Vec<u8> {
         MacPurpose::State => 2,
         MacPurpose::Lookup => 3,
         MacPurpose::Fingerprint => 4,
+        MacPurpose::Row => 5,
     };
     let mut message = Vec::with_capacity(PREFIX.len() + 1 + data.len());
     message.extend_from_slice(PREFIX);

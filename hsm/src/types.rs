@@ -326,6 +326,8 @@ pub enum MacPurpose {
     Lookup,
     /// A one-way mark by which equal values are found.
     Fingerprint,
+    /// A row without a secret.
+    Row,
 }
 
 /// A long-term key pair of the token, P-256.

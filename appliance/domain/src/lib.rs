@@ -3,6 +3,7 @@
 //! Pure: no clock, no store, no HSM, no network. Time arrives as [`time::Now`], and what is decided
 //! leaves as values. The Cargo.toml of this crate gives it nothing to do I/O with.
 
+pub mod approval;
 pub mod canonical;
 pub mod challenge;
 pub mod event;
@@ -11,6 +12,7 @@ pub mod names;
 pub mod otpauth;
 pub mod outbox;
 pub mod phone;
+pub mod role;
 pub mod sentcode;
 pub mod time;
 pub mod token;

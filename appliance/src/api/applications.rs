@@ -4,14 +4,18 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use axum::http::StatusCode;
+use axum::response::Response;
 use domain::names::ApplicationName;
+use domain::role::Right;
 
+use super::approvals::answer;
 use super::auth::Authenticated;
 use super::body::{Json, Path};
 use super::error::ApiError;
 use super::{Api, wire};
 use crate::clock::rfc3339;
 use crate::flows::applications;
+use crate::flows::approvals::{Act, guarded};
 
 fn name(text: &str) -> Result<ApplicationName, ApiError> {
     ApplicationName::parse(text).map_err(|error| ApiError::malformed(error.to_string()))
@@ -22,18 +26,26 @@ fn name(text: &str) -> Result<ApplicationName, ApiError> {
     request_body = wire::NewApplication,
     responses(ApiError,
         (status = 201, description = "Added", body = wire::ApplicationKey),
+        (status = 202, description = "Waits for a second person", body = wire::Waiting),
     ))]
 pub(super) async fn add(
     State(api): State<Arc<Api>>,
     Authenticated(caller): Authenticated,
     Json(new): Json<wire::NewApplication>,
-) -> Result<(StatusCode, axum::Json<wire::ApplicationKey>), ApiError> {
+) -> Result<Response, ApiError> {
     let name = name(&new.name)?;
-    let answer = name.to_string();
-    let key = api
-        .act_as(caller, "admin", move |app, caller| applications::add(app, caller, &name, &new.scopes))
+    let answered = name.to_string();
+    let outcome = api
+        .act_as(caller, Right::Administer, move |app, caller| {
+            applications::check_scopes(&new.scopes)?;
+            let act = Act::AddApplication { application: name.to_string(), scopes: new.scopes.clone() };
+            guarded(app, caller, &act, |caller| applications::add(app, caller, &name, &new.scopes))
+        })
         .await?;
-    Ok((StatusCode::CREATED, axum::Json(wire::ApplicationKey { name: answer, key: key.to_string() })))
+    Ok(answer(outcome, StatusCode::CREATED, |key| wire::ApplicationKey {
+        name: answered,
+        key: key.to_string(),
+    }))
 }
 
 /// List applications by name.
@@ -45,7 +57,7 @@ pub(super) async fn list(
     State(api): State<Arc<Api>>,
     Authenticated(caller): Authenticated,
 ) -> Result<axum::Json<wire::List<wire::Application>>, ApiError> {
-    let rows = api.act_as(caller, "admin", |app, _| applications::list(app)).await?;
+    let rows = api.act_as(caller, Right::Administer, |app, _| applications::list(app)).await?;
     let items = rows
         .into_iter()
         .map(|row| wire::Application {
@@ -70,6 +82,7 @@ pub(super) async fn revoke(
     Path(text): Path<String>,
 ) -> Result<StatusCode, ApiError> {
     let name = name(&text)?;
-    api.act_as(caller, "admin", move |app, caller| applications::revoke(app, caller, &name)).await?;
+    api.act_as(caller, Right::Administer, move |app, caller| applications::revoke(app, caller, &name))
+        .await?;
     Ok(StatusCode::NO_CONTENT)
 }

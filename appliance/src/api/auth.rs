@@ -5,16 +5,16 @@ use std::sync::Arc;
 use axum::extract::FromRequestParts;
 use axum::http::HeaderMap;
 use axum::http::request::Parts;
-use domain::event::{Actor, Event};
+use domain::event::Actor;
 use domain::names::ApplicationName;
+use domain::role::{self, BREAK_GLASS, Rights};
 
 use super::Api;
 use super::error::ApiError;
 use crate::appliance::Appliance;
-use crate::flows::applications::{self, CONSOLE, SCOPES};
-use crate::flows::{Caller, FlowError};
+use crate::flows::applications::{self, CONSOLE};
+use crate::flows::{Caller, FlowError, OPERATOR, Warrant, operators};
 use crate::store::application::ApplicationRow;
-use crate::store::{application, operator};
 
 /// Longest key that is looked at, in bytes.
 pub(super) const KEY_MAX: usize = 128;
@@ -66,17 +66,13 @@ pub(super) fn caller(
     key: Option<&str>,
 ) -> Result<Result<Caller, ApiError>, FlowError> {
     if let Some(key) = key {
-        let hash = applications::key_hash(key);
-        let found = app.store.read(|c| application::by_key(c, &hash))?;
+        let found = applications::by_key(app, key)?;
         return Ok(found.map(by_application).ok_or_else(ApiError::unauthorised));
     }
     if let Some(uid) = peer.uid
-        && let Some((id, role, scopes)) = operator(app, uid)?
+        && let Some(caller) = operator(app, uid)?
     {
-        let console = ApplicationName::parse(CONSOLE).expect("the console's name is a name");
-        let row = applications::named(app, &console)?;
-        let actor = Actor { kind: "operator", id, role };
-        return Ok(Ok(Caller { application: row.id, name: row.name, actor, scopes }));
+        return Ok(Ok(caller));
     }
     match &peer.application {
         Some(name) => {
@@ -90,46 +86,25 @@ pub(super) fn caller(
 
 fn by_application(row: ApplicationRow) -> Caller {
     let actor = Actor { kind: "application", id: row.name.to_string(), role: String::new() };
-    Caller { application: row.id, name: row.name, actor, scopes: row.scopes }
+    let held = row.scopes.iter().filter_map(|scope| role::scope_rights(scope));
+    let rights = held.fold(Rights::default(), Rights::with);
+    let (application, name) = (row.id, row.name);
+    Caller { application, name, actor, roles: Vec::new(), rights, warrant: Warrant::Own }
 }
 
-/// Name, role and scopes of the operator behind a uid. Root, and whoever the daemon itself runs as, could
-/// read everything anyway: they act as break-glass, and each of their events says so.
-fn operator(app: &Appliance, uid: u32) -> Result<Option<(String, String, Vec<String>)>, FlowError> {
-    if let Some(row) = app.store.read(|c| operator::by_uid(c, uid))? {
-        let scopes =
-            row.roles.iter().flat_map(|role| scopes_of_role(role)).map(|s| (*s).to_owned()).collect();
-        return Ok(Some((row.name.to_string(), row.roles.join("+"), scopes)));
-    }
+/// The operator behind a uid. Root, and whoever the daemon itself runs as, could read everything anyway: they act as
+/// break-glass, and each of their events says so.
+fn operator(app: &Appliance, uid: u32) -> Result<Option<Caller>, FlowError> {
     let own = rustix::process::geteuid().as_raw();
-    if uid == 0 || uid == own {
-        let scopes = SCOPES.iter().map(|scope| (*scope).to_owned()).collect();
-        return Ok(Some((format!("uid {uid}"), "break-glass".to_owned(), scopes)));
-    }
-    Ok(None)
-}
-
-fn scopes_of_role(role: &str) -> &'static [&'static str] {
-    match role {
-        "admin" => &SCOPES,
-        "technician" => &["users:read", "provision"],
-        "helpdesk" => &["users:read", "challenge", "letters:order"],
-        "auditor" => &["events:read", "users:read"],
-        _ => &[],
-    }
-}
-
-impl Caller {
-    /// Checks a right.
-    ///
-    /// # Errors
-    /// [`ApiError::forbidden`]; the refusal is an event.
-    pub(super) fn need(&self, app: &Appliance, scope: &'static str) -> Result<(), ApiError> {
-        if self.scopes.iter().any(|s| s == scope || s == "admin") {
-            return Ok(());
-        }
-        let event = Event::refused(app.clock.now().wall_ms, "api.forbidden", self.actor.clone(), scope);
-        app.store.write(move |w| crate::store::event::append(w, &event).map(drop))?;
-        Err(ApiError::forbidden(scope))
-    }
+    let (id, role, roles, rights) = if uid == 0 || uid == own {
+        (format!("uid {uid}"), BREAK_GLASS.to_owned(), Vec::new(), Rights::all())
+    } else {
+        let Some(row) = operators::by_uid(app, uid)? else { return Ok(None) };
+        let names: Vec<&str> = row.roles.iter().map(|role| role.name()).collect();
+        (row.name.to_string(), names.join("+"), row.roles.clone(), operators::rights(&row))
+    };
+    let console = ApplicationName::parse(CONSOLE).expect("the console's name is a name");
+    let row = applications::named(app, &console)?;
+    let actor = Actor { kind: OPERATOR, id, role };
+    Ok(Some(Caller { application: row.id, name: row.name, actor, roles, rights, warrant: Warrant::Own }))
 }

@@ -3,22 +3,50 @@
 use std::sync::Arc;
 
 use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::Response;
 use domain::names::Serial;
+use domain::role::Right;
 use domain::token::Lifecycle;
 use serde::Deserialize;
 
+use super::approvals::answer;
 use super::auth::Authenticated;
 use super::body::{Json, Path, Query};
 use super::error::ApiError;
-use super::provisioning::{BENCH, bytes};
+use super::provisioning::bytes;
 use super::{Api, wire};
-use crate::flows::bench;
+use crate::clock::rfc3339;
+use crate::flows::{approvals, bench};
 use crate::store::device::StockRow;
 
 /// Items of a page, unless the caller wants fewer.
 const PAGE: usize = 100;
 /// Items of a page at the most.
 const PAGE_MAX: usize = 1000;
+
+/// Open a batch: where two persons provision, its tokens get secrets only while it is open.
+#[utoipa::path(post, path = "/v1/provisioning/batches", tag = "provisioning", operation_id = "open_batch",
+    request_body = wire::NewBatch,
+    responses(ApiError,
+        (status = 200, description = "Open", body = wire::OpenBatch),
+        (status = 202, description = "Waits for a second person", body = wire::Waiting),
+    ))]
+pub(super) async fn open(
+    State(api): State<Arc<Api>>,
+    Authenticated(caller): Authenticated,
+    Json(new): Json<wire::NewBatch>,
+) -> Result<Response, ApiError> {
+    let name = new.name.clone();
+    let outcome = api
+        .act_as(caller, Right::Provision, move |app, caller| approvals::open_batch(app, caller, &name))
+        .await?;
+    Ok(answer(outcome, StatusCode::OK, |until| wire::OpenBatch {
+        name: new.name,
+        state: "open".to_owned(),
+        until: until.map(rfc3339),
+    }))
+}
 
 /// Check a code from the display of a token in stock. The code is consumed; nobody is logged in.
 #[utoipa::path(post, path = "/v1/provisioning/devices/{serial}/proof", tag = "provisioning",
@@ -31,8 +59,9 @@ pub(super) async fn prove(
     Json(code): Json<wire::DisplayedCode>,
 ) -> Result<axum::Json<wire::Proved>, ApiError> {
     let serial = Serial::parse(&serial).map_err(|error| ApiError::malformed(error.to_string()))?;
-    let refusal =
-        api.act_as(caller, BENCH, move |app, caller| bench::prove(app, caller, &serial, &code.otp)).await?;
+    let refusal = api
+        .act_as(caller, Right::Provision, move |app, caller| bench::prove(app, caller, &serial, &code.otp))
+        .await?;
     Ok(axum::Json(wire::Proved { proved: refusal.is_none() }))
 }
 
@@ -45,8 +74,9 @@ pub(super) async fn sign(
     Authenticated(caller): Authenticated,
     Json(batch): Json<wire::BatchText>,
 ) -> Result<axum::Json<wire::BatchSignature>, ApiError> {
-    let signed =
-        api.act_as(caller, BENCH, move |app, caller| bench::sign_batch(app, caller, &batch.text)).await?;
+    let signed = api
+        .act_as(caller, Right::Provision, move |app, caller| bench::sign_batch(app, caller, &batch.text))
+        .await?;
     Ok(axum::Json(wire::BatchSignature { signature: data_encoding::HEXLOWER.encode(&signed) }))
 }
 
@@ -60,8 +90,9 @@ pub(super) async fn check(
     Json(batch): Json<wire::SignedBatch>,
 ) -> Result<axum::Json<wire::BatchChecked>, ApiError> {
     let signature = bytes::<64>(&batch.signature, "the signature")?;
-    let ours =
-        api.act_as(caller, BENCH, move |app, _| bench::check_batch(app, &batch.text, &signature)).await?;
+    let ours = api
+        .act_as(caller, Right::Provision, move |app, _| bench::check_batch(app, &batch.text, &signature))
+        .await?;
     Ok(axum::Json(wire::BatchChecked { ours }))
 }
 
@@ -95,7 +126,9 @@ pub(super) async fn stock(
 ) -> Result<axum::Json<wire::List<wire::StockItem>>, ApiError> {
     let limit = part.limit.unwrap_or(PAGE).clamp(1, PAGE_MAX);
     let rows = api
-        .act_as(caller, BENCH, move |app, _| bench::stock(app, part.batch.as_deref(), &part.after, limit))
+        .act_as(caller, Right::Provision, move |app, _| {
+            bench::stock(app, part.batch.as_deref(), &part.after, limit)
+        })
         .await?;
     let items: Vec<wire::StockItem> = rows.into_iter().map(view).collect();
     let next = (items.len() == limit).then(|| items.last().map(|item| item.serial.clone())).flatten();

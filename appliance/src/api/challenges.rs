@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use axum::http::StatusCode;
+use domain::role::Right;
 use domain::token::Id;
 
 use super::auth::Authenticated;
@@ -40,8 +41,9 @@ pub(super) async fn create(
     if new.channel != "sms" {
         return Err(ApiError::malformed("the channel must be sms"));
     }
-    let made =
-        api.act_as(caller, "challenge", move |app, caller| challenge::create(app, caller, &new.user)).await?;
+    let made = api
+        .act_as(caller, Right::Challenge, move |app, caller| challenge::create(app, caller, &new.user))
+        .await?;
     Ok((StatusCode::CREATED, axum::Json(view(&made))))
 }
 
@@ -57,7 +59,8 @@ pub(super) async fn show(
     Path(text): Path<String>,
 ) -> Result<axum::Json<wire::Challenge>, ApiError> {
     let id = id(&text)?;
-    let found = api.act_as(caller, "challenge", move |app, caller| challenge::show(app, caller, &id)).await?;
+    let found =
+        api.act_as(caller, Right::Challenge, move |app, caller| challenge::show(app, caller, &id)).await?;
     Ok(axum::Json(view(&found)))
 }
 
@@ -74,7 +77,7 @@ pub(super) async fn cancel(
 ) -> Result<axum::Json<wire::Challenge>, ApiError> {
     let id = id(&text)?;
     let ended =
-        api.act_as(caller, "challenge", move |app, caller| challenge::cancel(app, caller, &id)).await?;
+        api.act_as(caller, Right::Challenge, move |app, caller| challenge::cancel(app, caller, &id)).await?;
     Ok(axum::Json(view(&ended)))
 }
 
@@ -91,7 +94,7 @@ pub(super) async fn resend(
 ) -> Result<axum::Json<wire::Challenge>, ApiError> {
     let id = id(&text)?;
     let again =
-        api.act_as(caller, "challenge", move |app, caller| challenge::resend(app, caller, &id)).await?;
+        api.act_as(caller, Right::Challenge, move |app, caller| challenge::resend(app, caller, &id)).await?;
     Ok(axum::Json(view(&again)))
 }
 
@@ -110,7 +113,7 @@ pub(super) async fn verify(
     // A handle that is none is answered as one that nobody has: with a rejection.
     let id = parse_handle(&text).unwrap_or_default();
     let verdict = api
-        .act_as(caller, "challenge", move |app, caller| challenge::verify(app, caller, &id, &answer.otp))
+        .act_as(caller, Right::Challenge, move |app, caller| challenge::verify(app, caller, &id, &answer.otp))
         .await?;
     Ok(axum::Json(super::verify::answer(verdict)))
 }

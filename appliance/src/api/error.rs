@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa::openapi::{self, Ref, RefOr};
 
-use crate::flows::FlowError;
+use crate::error::FlowError;
 use crate::store::StoreError;
 
 /// Media type of a problem.
@@ -58,8 +58,8 @@ impl ApiError {
     }
 
     /// The caller may not do this.
-    pub fn forbidden(scope: &str) -> Self {
-        Self::new(StatusCode::FORBIDDEN, "forbidden", format!("this needs the scope {scope}"))
+    pub fn forbidden(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::FORBIDDEN, "forbidden", detail)
     }
 
     /// There is no such thing.
@@ -108,6 +108,7 @@ impl From<FlowError> for ApiError {
             FlowError::Busy => Self::new(StatusCode::SERVICE_UNAVAILABLE, "store-unavailable", detail),
             FlowError::RateLimited => Self::rate_limited(&detail),
             FlowError::NotFound(what) => Self::not_found(what),
+            FlowError::Forbidden(detail) => Self::forbidden(detail),
             FlowError::Conflict(_) => Self::new(StatusCode::CONFLICT, "conflict", detail),
             FlowError::Invalid(_) => Self::malformed(detail),
             FlowError::NoUserOrPhone => Self::new(StatusCode::NOT_FOUND, "no-user-or-phonenumber", detail),
@@ -144,7 +145,9 @@ impl From<StoreError> for ApiError {
     fn from(error: StoreError) -> Self {
         let detail = error.to_string();
         match error {
-            StoreError::Exists(_) => Self::new(StatusCode::CONFLICT, "conflict", detail),
+            StoreError::Exists(_) | StoreError::Changed(_) => {
+                Self::new(StatusCode::CONFLICT, "conflict", detail)
+            }
             StoreError::Unavailable(_)
             | StoreError::Row { .. }
             | StoreError::Sqlite(_)
@@ -163,7 +166,7 @@ impl utoipa::IntoResponses for ApiError {
         let rows = [
             ("400", "`malformed`: the request is not what it should be"),
             ("401", "`unauthorised`: no valid key"),
-            ("403", "`forbidden`: the key does not have the scope"),
+            ("403", "`forbidden`: the caller may not do this"),
             ("404", "`not-found`, or `no-user-or-phonenumber`"),
             ("409", "`conflict`: it does not fit what is there"),
             ("413", "`too-large`: the body has more than 16 KiB"),

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use domain::names::{Serial, UserName};
+use domain::role::Right;
 use serde::Deserialize;
 
 use super::auth::Authenticated;
@@ -67,7 +68,7 @@ pub(super) async fn list(
     let user = parsed.map_err(|error| ApiError::malformed(error.to_string()))?;
     let limit = wanted.limit.unwrap_or(PAGE).clamp(1, PAGE_MAX);
     let items: Vec<wire::Event> = api
-        .act_as(caller, "events:read", move |app, _| {
+        .act_as(caller, Right::ReadEvents, move |app, _| {
             let user_ref = user.map(|name| users::find(app, &name)).transpose()?.map(|row| row.user_ref);
             let serial = serial.map(|serial| serial.to_string());
             let filter = Filter { after: wanted.after, user_ref, serial, kind: wanted.kind, limit };

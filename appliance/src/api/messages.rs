@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use axum::http::StatusCode;
+use domain::role::Right;
 
 use super::auth::Authenticated;
 use super::body::{Json, Path};
@@ -39,7 +40,9 @@ pub(super) async fn send(
     let to = number(&new.to)?;
     let expires_ms = new.expires_s.map_or(messages::EXPIRY_MS, |seconds| seconds.saturating_mul(1000));
     let queued = api
-        .act_as(caller, "admin", move |app, caller| messages::send(app, caller, &to, &new.text, expires_ms))
+        .act_as(caller, Right::Administer, move |app, caller| {
+            messages::send(app, caller, &to, &new.text, expires_ms)
+        })
         .await?;
     Ok((StatusCode::ACCEPTED, axum::Json(view(&queued))))
 }
@@ -56,6 +59,6 @@ pub(super) async fn show(
     Path(text): Path<String>,
 ) -> Result<axum::Json<wire::Message>, ApiError> {
     let id = parse_handle(&text).ok_or_else(|| ApiError::not_found("message"))?;
-    let found = api.act_as(caller, "admin", move |app, _| messages::show(app, &id)).await?;
+    let found = api.act_as(caller, Right::Administer, move |app, _| messages::show(app, &id)).await?;
     Ok(axum::Json(view(&found)))
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::routing::get;
 use domain::event::Actor;
+use domain::role::Right;
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::sync::Semaphore;
 use utoipa::OpenApi;
@@ -16,6 +17,7 @@ use crate::appliance::Appliance;
 use crate::flows::{Caller, FlowError};
 
 mod applications;
+mod approvals;
 mod auth;
 mod bench;
 mod body;
@@ -23,6 +25,7 @@ mod challenges;
 mod error;
 mod events;
 mod messages;
+mod operators;
 mod patient;
 mod privacyidea;
 pub(crate) mod provisioning;
@@ -90,18 +93,18 @@ impl Api {
     /// Runs a blocking act for a caller who needs a right.
     ///
     /// # Errors
-    /// `forbidden` without the right, else as [`Api::act`].
+    /// `forbidden` without the right, which is an event; else as [`Api::act`].
     async fn act_as<T: Send + 'static>(
         self: &Arc<Self>,
         caller: Caller,
-        scope: &'static str,
+        right: Right,
         act: impl FnOnce(&Appliance, &Caller) -> Result<T, FlowError> + Send + 'static,
     ) -> Result<T, ApiError> {
-        self.act(move |app| match caller.need(app, scope) {
-            Ok(()) => act(app, &caller).map(Ok),
-            Err(refusal) => Ok(Err(refusal)),
+        self.act(move |app| {
+            caller.need(app, right)?;
+            act(app, &caller)
         })
-        .await?
+        .await
     }
 }
 
@@ -153,6 +156,7 @@ fn described() -> (Router<Arc<Api>>, utoipa::openapi::OpenApi) {
         .routes(routes!(provisioning::device))
         .routes(routes!(provisioning::committed))
         .routes(routes!(provisioning::order))
+        .routes(routes!(bench::open))
         .routes(routes!(bench::prove))
         .routes(routes!(bench::sign))
         .routes(routes!(bench::check))
@@ -162,6 +166,15 @@ fn described() -> (Router<Arc<Api>>, utoipa::openapi::OpenApi) {
         .routes(routes!(events::list))
         .routes(routes!(applications::add, applications::list))
         .routes(routes!(applications::revoke))
+        .routes(routes!(operators::whoami))
+        .routes(routes!(operators::add, operators::list))
+        .routes(routes!(operators::show, operators::revoke))
+        .routes(routes!(operators::give_role))
+        .routes(routes!(operators::take_role))
+        .routes(routes!(approvals::list))
+        .routes(routes!(approvals::show))
+        .routes(routes!(approvals::approve))
+        .routes(routes!(approvals::deny))
         .routes(routes!(status::hsm))
         .routes(routes!(status::hsm_check))
         .routes(routes!(status::healthz))

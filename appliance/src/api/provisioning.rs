@@ -5,21 +5,23 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use axum::http::StatusCode;
+use axum::response::Response;
 use domain::names::{Serial, UserName};
+use domain::role::Right;
 use domain::token::Policy;
 use link::{Order, Request};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::approvals::answer;
 use super::auth::Authenticated;
 use super::body::{Json, Path};
 use super::error::ApiError;
 use super::tokens::{policy_of, view};
 use super::{Api, wire};
-use crate::flows::{provision, users};
+use crate::flows::approvals::{Act, Outcome, guarded};
+use crate::flows::{Caller, FlowError, provision, users};
 
-/// The right of the bench: provision and manage stock, never assign.
-pub(super) const BENCH: &str = "provision";
 /// Most digits of a hardware token's code.
 const HARD_DIGITS_MAX: u8 = 10;
 
@@ -64,7 +66,7 @@ pub(super) async fn host_key(
     State(api): State<Arc<Api>>,
     Authenticated(caller): Authenticated,
 ) -> Result<axum::Json<wire::HostKey>, ApiError> {
-    let key = api.act_as(caller, BENCH, |app, _| provision::host_key(app)).await?;
+    let key = api.act_as(caller, Right::Provision, |app, _| provision::host_key(app)).await?;
     let fingerprint = data_encoding::HEXLOWER.encode(&link::transcript::fingerprint(&link::Octets(key)).0);
     Ok(axum::Json(wire::HostKey { key: data_encoding::HEXLOWER.encode(&key), fingerprint }))
 }
@@ -80,7 +82,7 @@ pub(super) async fn attest(
 ) -> Result<axum::Json<wire::Attested>, ApiError> {
     let info: link::Info = message(&asked.info, "info")?;
     let attested = api
-        .act_as(caller, BENCH, move |app, _| {
+        .act_as(caller, Right::Provision, move |app, _| {
             let certificate = provision::attest(app, &info)?;
             let maker = data_encoding::HEXLOWER.encode(&certificate.maker.0);
             Ok(wire::Attested { serial: certificate.serial.as_str().to_owned(), maker })
@@ -106,7 +108,9 @@ pub(super) async fn begin(
         counter: new.counter.unwrap_or(0),
         batch: new.batch,
     };
-    let granted = api.act_as(caller, BENCH, move |app, caller| provision::begin(app, caller, &begin)).await?;
+    let granted = api
+        .act_as(caller, Right::Provision, move |app, caller| provision::begin(app, caller, &begin))
+        .await?;
     let answer =
         wire::Granted { exchange: format!("{:016x}", granted.exchange), install: hex(&granted.install) };
     Ok((StatusCode::CREATED, axum::Json(answer)))
@@ -124,8 +128,9 @@ pub(super) async fn confirm(
 ) -> Result<axum::Json<wire::Release>, ApiError> {
     let id = u64::from_str_radix(&exchange, 16).map_err(|_| ApiError::not_found("exchange"))?;
     let tag = bytes::<16>(&proof.tag, "the tag")?;
-    let commit =
-        api.act_as(caller, BENCH, move |app, caller| provision::confirm(app, caller, id, &tag)).await?;
+    let commit = api
+        .act_as(caller, Right::Provision, move |app, caller| provision::confirm(app, caller, id, &tag))
+        .await?;
     Ok(axum::Json(wire::Release { commit: hex(&commit) }))
 }
 
@@ -138,7 +143,7 @@ pub(super) async fn device(
     Authenticated(caller): Authenticated,
     Path(serial): Path<String>,
 ) -> Result<axum::Json<wire::Device>, ApiError> {
-    let found = api.act_as(caller, BENCH, move |app, _| provision::device(app, &serial)).await?;
+    let found = api.act_as(caller, Right::Provision, move |app, _| provision::device(app, &serial)).await?;
     let found = found.ok_or_else(|| ApiError::not_found("device"))?;
     let commit =
         found.held_tag.map(|tag| hex(&link::Commit { counter: found.counter, tag: link::Octets(tag) }));
@@ -161,57 +166,81 @@ pub(super) async fn committed(
     Path(serial): Path<String>,
     Json(done): Json<wire::Committed>,
 ) -> Result<StatusCode, ApiError> {
-    api.act_as(caller, BENCH, move |app, caller| provision::committed(app, caller, &serial, done.counter))
-        .await?;
+    api.act_as(caller, Right::Provision, move |app, caller| {
+        provision::committed(app, caller, &serial, done.counter)
+    })
+    .await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
 /// Sign an order over a device's fresh challenge: `set-clock`, `lock`, `return` or `wipe`.
 #[utoipa::path(post, path = "/v1/provisioning/devices/{serial}/orders", tag = "provisioning",
     operation_id = "order_device", params(("serial" = String, Path)), request_body = wire::NewOrder,
-    responses(ApiError, (status = 200, description = "Signed", body = wire::SignedOrder)))]
+    responses(ApiError,
+        (status = 200, description = "Signed", body = wire::SignedOrder),
+        (status = 202, description = "Waits for a second person", body = wire::Waiting),
+    ))]
 pub(super) async fn order(
     State(api): State<Arc<Api>>,
     Authenticated(caller): Authenticated,
     Path(serial): Path<String>,
     Json(new): Json<wire::NewOrder>,
-) -> Result<axum::Json<wire::SignedOrder>, ApiError> {
+) -> Result<Response, ApiError> {
     let challenge = bytes::<16>(&new.challenge, "the challenge")?;
     let kind = new.order;
-    let request = api
-        .act_as(caller, BENCH, move |app, caller| {
-            let order = match kind.as_str() {
-                "set-clock" => Order::SetClock { utc: app.clock.now().unix_seconds() },
-                "lock" => Order::Lock,
-                "return" => Order::Return,
-                "wipe" => Order::Wipe,
-                other => return Err(crate::flows::FlowError::Invalid(format!("{other:?} is no order"))),
+    let outcome = api
+        .act_as(caller, Right::Provision, move |app, caller| {
+            let (order, act) = match kind.as_str() {
+                "set-clock" => (Order::SetClock { utc: app.clock.now().unix_seconds() }, None),
+                "lock" => (Order::Lock, None),
+                "return" => (Order::Return, Some(Act::ReturnDevice { returned: serial.clone() })),
+                "wipe" => (Order::Wipe, Some(Act::WipeDevice { wiped: serial.clone() })),
+                other => return Err(FlowError::Invalid(format!("{other:?} is no order"))),
             };
-            let signature = provision::order(app, caller, &serial, challenge, order)?;
-            Ok(Request::Order { order, signature: link::Octets(signature) })
+            let sign = |caller: &Caller| provision::order(app, caller, &serial, challenge, order);
+            let signed = match act {
+                None => Outcome::Done(sign(caller)?),
+                Some(act) => {
+                    provision::orderable(app, &serial, &order)?;
+                    guarded(app, caller, &act, sign)?
+                }
+            };
+            Ok((order, signed))
         })
         .await?;
-    Ok(axum::Json(wire::SignedOrder { request: hex(&request) }))
+    let (order, signed) = outcome;
+    Ok(answer(signed, StatusCode::OK, |signature| {
+        let request = Request::Order { order, signature: link::Octets(signature) };
+        wire::SignedOrder { request: hex(&request) }
+    }))
 }
 
 /// Give a token from stock to a user.
 #[utoipa::path(post, path = "/v1/tokens/{serial}/assign", tag = "tokens", operation_id = "assign_token",
     params(("serial" = String, Path)), request_body = wire::Assignment,
-    responses(ApiError, (status = 200, description = "Assigned", body = wire::Token)))]
+    responses(ApiError,
+        (status = 200, description = "Assigned", body = wire::Token),
+        (status = 202, description = "Waits for a second person", body = wire::Waiting),
+    ))]
 pub(super) async fn assign(
     State(api): State<Arc<Api>>,
     Authenticated(caller): Authenticated,
     Path(serial): Path<String>,
     Json(to): Json<wire::Assignment>,
-) -> Result<axum::Json<wire::Token>, ApiError> {
+) -> Result<Response, ApiError> {
     let serial = Serial::parse(&serial).map_err(|error| ApiError::malformed(error.to_string()))?;
     let user = UserName::parse(&to.user).map_err(|error| ApiError::malformed(error.to_string()))?;
-    let token = api
-        .act_as(caller, "tokens:write", move |app, caller| {
+    let outcome = api
+        .act_as(caller, Right::WriteTokens, move |app, caller| {
             let owner = users::find(app, &user)?;
-            let row = provision::assign(app, caller, &serial, &owner.id, &owner.user_ref)?;
-            Ok(view(&row, row.state.is_locked(&app.clock.now())))
+            provision::givable(app, &serial)?;
+            let act = Act::AssignToken { token: serial.to_string(), user: user.to_string() };
+            let now = app.clock.now();
+            guarded(app, caller, &act, |caller| {
+                let row = provision::assign(app, caller, &serial, &owner.id, &owner.user_ref)?;
+                Ok(view(&row, row.state.is_locked(&now)))
+            })
         })
         .await?;
-    Ok(axum::Json(token))
+    Ok(answer(outcome, StatusCode::OK, |token| token))
 }

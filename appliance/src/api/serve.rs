@@ -23,6 +23,9 @@ pub const CONNECTIONS_MAX: usize = 1024;
 const HEADER_DEADLINE: Duration = Duration::from_secs(5);
 /// Longest life of a connection that is drained at the end.
 const DRAIN_DEADLINE: Duration = Duration::from_secs(10);
+/// Pause after a connection that could not be accepted. With no file descriptor left every further try fails at once
+/// until somebody hangs up: without a pause the loop would spin and fill the log.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// Mode of the socket: who may connect is decided by uid and key.
 const SOCKET_MODE: u32 = 0o666;
 
@@ -82,7 +85,7 @@ impl Bound {
                     }
                     Err(error) => {
                         tracing::warn!(%error, "a connection could not be accepted");
-                        tokio::time::sleep(Duration::from_millis(50)).await;
+                        tokio::time::sleep(ACCEPT_PAUSE).await;
                     }
                 },
             }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use domain::role::Right;
 use hsm::Status;
 
 use super::auth::Authenticated;
@@ -82,7 +83,7 @@ pub(super) async fn hsm(
     State(api): State<Arc<Api>>,
     Authenticated(caller): Authenticated,
 ) -> Result<axum::Json<wire::HsmInfo>, ApiError> {
-    let info = api.act_as(caller, "admin", |app, _| Ok(app.hsm.info()?)).await?;
+    let info = api.act_as(caller, Right::Administer, |app, _| Ok(app.hsm.info()?)).await?;
     Ok(axum::Json(info_view(info)))
 }
 
@@ -107,7 +108,7 @@ pub(super) async fn hsm_check(
     State(api): State<Arc<Api>>,
     Authenticated(caller): Authenticated,
 ) -> Result<axum::Json<wire::List<wire::AttributeCheck>>, ApiError> {
-    let checks = api.act_as(caller, "admin", |app, _| Ok(app.hsm.check()?)).await?;
+    let checks = api.act_as(caller, Right::Administer, |app, _| Ok(app.hsm.check()?)).await?;
     Ok(axum::Json(wire::List { items: checks.into_iter().map(check_view).collect(), next: None }))
 }
 

@@ -6,6 +6,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use domain::names::{Serial, UserName};
 use domain::otpauth::{OtpAuth, decode_base32};
+use domain::role::Right;
 use domain::token::{Factor, Policy};
 use oath::{Algorithm, CodeFormat, Digits, Period, Truncation};
 
@@ -127,7 +128,7 @@ pub(super) async fn add(
 ) -> Result<(StatusCode, axum::Json<wire::EnrolledToken>), ApiError> {
     let new = new_token(user_name(&name)?, new)?;
     let enrolled =
-        api.act_as(caller, "tokens:write", move |app, caller| tokens::add(app, caller, new)).await?;
+        api.act_as(caller, Right::WriteTokens, move |app, caller| tokens::add(app, caller, new)).await?;
     let code = qr::encode(&enrolled.uri).expect("names, issuer and secret fit a QR code many times over");
     let answer = wire::EnrolledToken {
         serial: enrolled.token.serial.to_string(),
@@ -151,7 +152,7 @@ pub(super) async fn of_user(
 ) -> Result<axum::Json<wire::List<wire::Token>>, ApiError> {
     let name = user_name(&name)?;
     let items = api
-        .act_as(caller, "users:read", move |app, _| {
+        .act_as(caller, Right::ReadUsers, move |app, _| {
             let now = app.clock.now();
             Ok(tokens::of_user(app, &name)?.iter().map(|row| view(row, row.state.is_locked(&now))).collect())
         })
@@ -172,7 +173,7 @@ pub(super) async fn list(
 ) -> Result<axum::Json<wire::List<wire::Token>>, ApiError> {
     let limit = page.limit();
     let items: Vec<wire::Token> = api
-        .act_as(caller, "users:read", move |app, _| {
+        .act_as(caller, Right::ReadUsers, move |app, _| {
             let now = app.clock.now();
             let rows = tokens::list(app, &page.after, limit)?;
             Ok(rows.iter().map(|row| view(row, row.state.is_locked(&now))).collect())
@@ -195,7 +196,7 @@ pub(super) async fn show(
 ) -> Result<axum::Json<wire::Token>, ApiError> {
     let serial = serial(&text)?;
     let found = api
-        .act_as(caller, "users:read", move |app, _| {
+        .act_as(caller, Right::ReadUsers, move |app, _| {
             let row = tokens::find(app, &serial)?;
             Ok(view(&row, row.state.is_locked(&app.clock.now())))
         })
@@ -215,15 +216,15 @@ pub(super) async fn change(
     Path((text, change)): Path<(String, String)>,
 ) -> Result<axum::Json<wire::Token>, ApiError> {
     let serial = serial(&text)?;
-    let change = match change.as_str() {
-        "suspend" => Change::Suspend,
-        "resume" => Change::Resume,
-        "revoke" => Change::Revoke,
-        "unlock" => Change::Unlock,
+    let (change, right) = match change.as_str() {
+        "suspend" => (Change::Suspend, Right::LockTokens),
+        "resume" => (Change::Resume, Right::WriteTokens),
+        "revoke" => (Change::Revoke, Right::RevokeTokens),
+        "unlock" => (Change::Unlock, Right::WriteTokens),
         _ => return Err(ApiError::not_found("change of a token")),
     };
     let changed = api
-        .act_as(caller, "tokens:write", move |app, caller| {
+        .act_as(caller, right, move |app, caller| {
             let row = tokens::change(app, caller, &serial, change)?;
             Ok(view(&row, row.state.is_locked(&app.clock.now())))
         })
@@ -245,7 +246,7 @@ pub(super) async fn resync(
 ) -> Result<axum::Json<wire::Token>, ApiError> {
     let serial = serial(&text)?;
     let found = api
-        .act_as(caller, "tokens:write", move |app, caller| {
+        .act_as(caller, Right::WriteTokens, move |app, caller| {
             let row = tokens::resync(app, caller, &serial, [&codes.otp1, &codes.otp2])?;
             Ok(view(&row, row.state.is_locked(&app.clock.now())))
         })

@@ -6,6 +6,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use domain::names::UserName;
 use domain::phone::Msisdn;
+use domain::role::Right;
 use serde::Deserialize;
 
 use super::auth::Authenticated;
@@ -70,7 +71,8 @@ pub(super) async fn add(
     let name = user_name(&new.name)?;
     let contact_phone = new.phone.as_deref().map(number).transpose()?;
     let new = users::NewUser { name, contact_phone, lang: new.lang };
-    let added = api.act_as(caller, "users:write", move |app, caller| users::add(app, caller, new)).await?;
+    let added =
+        api.act_as(caller, Right::WriteUsers, move |app, caller| users::add(app, caller, new)).await?;
     Ok((StatusCode::CREATED, axum::Json(view(added))))
 }
 
@@ -87,7 +89,7 @@ pub(super) async fn list(
 ) -> Result<axum::Json<wire::List<wire::User>>, ApiError> {
     let limit = page.limit();
     let found = api
-        .act_as(caller, "users:read", move |app, _| {
+        .act_as(caller, Right::ReadUsers, move |app, _| {
             let rows = users::list(app, &page.after, limit)?;
             rows.into_iter().map(|row| users::view(app, row)).collect::<Result<Vec<_>, _>>()
         })
@@ -109,7 +111,7 @@ pub(super) async fn show(
 ) -> Result<axum::Json<wire::User>, ApiError> {
     let name = user_name(&name)?;
     let found = api
-        .act_as(caller, "users:read", move |app, _| {
+        .act_as(caller, Right::ReadUsers, move |app, _| {
             users::find(app, &name).and_then(|row| users::view(app, row))
         })
         .await?;
@@ -134,7 +136,7 @@ pub(super) async fn set_phone(
         None => caller.actor.id.clone(),
     };
     let bound = api
-        .act_as(caller, "phone:assert", move |app, caller| {
+        .act_as(caller, Right::AssertPhone, move |app, caller| {
             users::set_phone(app, caller, &name, &number, &verified_by)
         })
         .await?;
@@ -154,7 +156,7 @@ pub(super) async fn unlock(
 ) -> Result<axum::Json<wire::User>, ApiError> {
     let name = user_name(&name)?;
     let unlocked =
-        api.act_as(caller, "users:write", move |app, caller| users::unlock(app, caller, &name)).await?;
+        api.act_as(caller, Right::WriteUsers, move |app, caller| users::unlock(app, caller, &name)).await?;
     Ok(axum::Json(view(unlocked)))
 }
 
@@ -171,6 +173,6 @@ pub(super) async fn test_phone(
 ) -> Result<(StatusCode, axum::Json<wire::Message>), ApiError> {
     let name = user_name(&name)?;
     let queued =
-        api.act_as(caller, "users:write", move |app, caller| messages::test(app, caller, &name)).await?;
+        api.act_as(caller, Right::TestPhone, move |app, caller| messages::test(app, caller, &name)).await?;
     Ok((StatusCode::ACCEPTED, axum::Json(super::messages::view(&queued))))
 }

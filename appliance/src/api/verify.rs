@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use domain::names::RequestId;
+use domain::role::Right;
 
 use super::auth::Authenticated;
 use super::body::Json;
@@ -32,7 +33,8 @@ pub(super) async fn verify(
         Some(text) => Some(RequestId::parse(&text).map_err(|e| ApiError::malformed(e.to_string()))?),
     };
     let attempt = Attempt { target, only: Only::default(), otp: request.otp, request_id };
-    let verdict = api.act_as(caller, "verify", move |app, caller| verify::run(app, caller, &attempt)).await?;
+    let verdict =
+        api.act_as(caller, Right::Verify, move |app, caller| verify::run(app, caller, &attempt)).await?;
     Ok(axum::Json(answer(verdict)))
 }
 

@@ -3,6 +3,10 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+mod people;
+
+pub use people::*;
+
 /// A list with a cursor: give `next` as `after` to go on.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 pub struct List<T> {

@@ -17,7 +17,7 @@ pub(super) enum AppCommand {
         /// Name.
         name: String,
         /// What it may do: verify, challenge, users:read, users:write, tokens:write, phone:assert,
-        /// events:read, admin, ...
+        /// events:read, provision, admin, ...
         #[arg(long, value_name = "SCOPE", value_delimiter = ',', required = true)]
         scope: Vec<String>,
     },

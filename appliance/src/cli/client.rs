@@ -15,7 +15,7 @@ use zeroize::Zeroizing;
 
 use super::Global;
 use super::output::Failure;
-use crate::api::Problem;
+use crate::api::{Problem, wire};
 
 /// Longest wait for an answer.
 const DEADLINE: Duration = Duration::from_secs(30);
@@ -84,6 +84,11 @@ impl<'g> Client<'g> {
         parse(&self.send(Method::PUT, path, body.into())?)
     }
 
+    /// Ends a part of a resource and reads what is left.
+    pub(crate) fn remove<T: DeserializeOwned>(&self, path: &str) -> Result<T, Failure> {
+        parse(&self.send(Method::DELETE, path, Bytes::new())?)
+    }
+
     /// Ends a resource.
     pub(crate) fn delete(&self, path: &str) -> Result<(), Failure> {
         self.send(Method::DELETE, path, Bytes::new()).map(drop)
@@ -91,6 +96,11 @@ impl<'g> Client<'g> {
 
     fn send(&self, method: Method, path: &str, body: Bytes) -> Result<Bytes, Failure> {
         let (status, body) = self.exchange_once(method, path, body)?;
+        if status == StatusCode::ACCEPTED
+            && let Ok(waiting) = serde_json::from_slice::<wire::Waiting>(&body)
+        {
+            return Err(Failure::waits(waiting));
+        }
         if status.is_success() { Ok(body) } else { Err(problem(status, &body)) }
     }
 

@@ -9,6 +9,7 @@ use std::process::ExitCode;
 use clap::{Args, CommandFactory, Parser, Subcommand};
 
 mod app;
+mod approval;
 mod audit;
 mod client;
 mod config;
@@ -16,6 +17,7 @@ mod demo;
 mod events;
 mod hsm;
 mod modem;
+mod operator;
 mod output;
 mod serve;
 mod sms;
@@ -99,6 +101,19 @@ enum Command {
     /// Add, list and revoke client applications.
     #[command(subcommand)]
     App(app::AppCommand),
+    /// Say who is an operator, and what each may do.
+    #[command(subcommand)]
+    Operator(operator::OperatorCommand),
+    /// Say who the daemon takes you for, and what you may do.
+    Whoami,
+    /// Approve an act that waits for a second person.
+    Approve {
+        /// The handle, as the first person was told.
+        id: String,
+    },
+    /// List, show and deny acts that wait for a second person.
+    #[command(subcommand)]
+    Approval(approval::ApprovalCommand),
     /// Check the chain of events.
     #[command(subcommand)]
     Audit(audit::AuditCommand),
@@ -138,6 +153,10 @@ pub fn main() -> ExitCode {
         Command::Sms(command) => sms::run(&global, command),
         Command::Technician(command) => technician::run(&global, command),
         Command::App(command) => app::run(&global, command),
+        Command::Operator(command) => operator::run(&global, command),
+        Command::Whoami => operator::whoami(&global),
+        Command::Approve { id } => approval::approve(&global, &id),
+        Command::Approval(command) => approval::run(&global, command),
         Command::Audit(command) => audit::run(&global, command),
         Command::Events(args) => events::run(&global, &args),
         Command::Demo(args) => demo::run(&global, args),

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use serde::Serialize;
 
 use super::{EXIT_DONE, EXIT_FAULT, EXIT_REFUSED, EXIT_UNAVAILABLE, EXIT_USAGE, Global};
+use crate::api::wire::Waiting;
 
 /// Why a command ends without having done its work: what happened, and what to do next.
 #[derive(Debug)]
@@ -13,11 +14,25 @@ pub(crate) struct Failure {
     exit: u8,
     text: String,
     code: &'static str,
+    waiting: Option<Box<Waiting>>,
 }
 
 impl Failure {
     fn new(exit: u8, code: &'static str, text: impl Display) -> Self {
-        Failure { exit, code, text: text.to_string() }
+        Failure { exit, code, text: text.to_string(), waiting: None }
+    }
+
+    /// The act waits for a second person: all that one person can do is done.
+    pub(crate) fn waits(waiting: Waiting) -> Self {
+        let id = &waiting.approval;
+        let text =
+            format!("waits for a second person until {}: countersign approve {id}", waiting.expires_at);
+        Failure { waiting: Some(Box::new(waiting)), ..Self::new(EXIT_DONE, "waiting", text) }
+    }
+
+    /// Whether it is only a second person that is missing.
+    pub(crate) fn is_waiting(&self) -> bool {
+        self.waiting.is_some()
     }
 
     /// The appliance said no.
@@ -47,6 +62,10 @@ impl Failure {
 
     /// Prints the failure and gives its exit code.
     pub(crate) fn report(&self, global: &Global) -> ExitCode {
+        if let Some(waiting) = &self.waiting {
+            return print(global, waiting, |_| self.text.clone())
+                .unwrap_or_else(|failure| failure.report(global));
+        }
         eprintln!("countersign: {}", self.text);
         if global.json {
             println!("{}", serde_json::json!({ "error": { "code": self.code, "detail": self.text } }));

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use domain::approval::Kind;
 use domain::challenge::Terms;
 use domain::limit::Limits;
 use domain::names::ApplicationName;
@@ -13,7 +14,7 @@ use domain::verify::Window;
 use toml::Spanned;
 
 use super::file::{self, File, line_of};
-use super::{Address, Config, Finding, HsmSection, Listener, ModemSection, Provisioning};
+use super::{Address, Config, Finding, HsmSection, Listener, ModemSection, Provisioning, TwoPerson};
 
 const ISSUER: &str = "Countersign";
 const ISSUER_MAX: usize = 64;
@@ -21,6 +22,7 @@ const HSM_DEADLINE_MS: u64 = 2_000;
 const HSM_DEADLINE_RANGE_MS: std::ops::RangeInclusive<u64> = 100..=30_000;
 const OTP_TTL_RANGE_MS: std::ops::RangeInclusive<u64> = 30_000..=600_000;
 const PAIR_LOCK_RANGE_MS: std::ops::RangeInclusive<u64> = 60_000..=30 * 24 * 3_600_000;
+const APPROVAL_LIFE_RANGE_MS: std::ops::RangeInclusive<u64> = 1_000..=7 * 24 * 3_600_000;
 const SESSION_LIMIT_MAX: u32 = 100;
 /// NIST SP 800-63B: no more than 100 consecutive failures.
 const USER_FAILURES_MAX: u32 = 100;
@@ -107,6 +109,7 @@ pub(super) fn check(text: &str, file: File) -> Result<Config, Vec<Finding>> {
     let window = window(&mut c, file.oath);
     let (terms, sms_message) = sms(&mut c, file.sms);
     let provisioning = provisioning(&mut c, file.provisioning);
+    let two_person = two_person(&mut c, file.two_person);
     match (c.findings.is_empty(), hsm) {
         (true, Some(hsm)) => Ok(Config {
             state_dir: file.state_dir.into_inner(),
@@ -120,6 +123,7 @@ pub(super) fn check(text: &str, file: File) -> Result<Config, Vec<Finding>> {
             sms_message,
             privacyidea_verbose: file.compat.privacyidea.verbose,
             provisioning,
+            two_person,
             idle_keys,
         }),
         _ => {
@@ -244,6 +248,28 @@ fn provisioning(c: &mut Checker<'_>, table: file::Provisioning) -> Provisioning 
     }
     let revoked_serials = table.revoked_serials.into_iter().map(Spanned::into_inner).collect();
     Provisioning { maker_keys, revoked_serials }
+}
+
+fn two_person(c: &mut Checker<'_>, table: file::TwoPerson) -> TwoPerson {
+    let d = TwoPerson::default();
+    let life_ms = u64::try_from(d.life_ms).unwrap_or_default();
+    let life_ms = c.milliseconds(table.life, "two_person.life", APPROVAL_LIFE_RANGE_MS, life_ms);
+    let acts = match table.acts {
+        None => d.acts,
+        Some(names) => names
+            .iter()
+            .filter_map(|name| {
+                let kind = Kind::from_name(name.get_ref());
+                if kind.is_none() {
+                    let known: Vec<&str> = Kind::ALL.iter().map(|kind| kind.name()).collect();
+                    let text = format!("{:?} is no such act; there are {}", name.get_ref(), known.join(", "));
+                    c.find(name, "two_person.acts", text);
+                }
+                kind
+            })
+            .collect(),
+    };
+    TwoPerson { acts, life_ms: i64::try_from(life_ms).unwrap_or(d.life_ms) }
 }
 
 fn modems(c: &mut Checker<'_>, sections: Vec<file::Modem>) -> Vec<ModemSection> {

@@ -29,6 +29,8 @@ pub(super) struct File {
     pub(super) compat: Compat,
     #[serde(default)]
     pub(super) provisioning: Provisioning,
+    #[serde(default)]
+    pub(super) two_person: TwoPerson,
 }
 
 #[derive(Deserialize)]
@@ -104,6 +106,13 @@ pub(super) struct Provisioning {
     pub(super) maker_keys: Vec<Spanned<String>>,
     #[serde(default)]
     pub(super) revoked_serials: Vec<Spanned<String>>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct TwoPerson {
+    pub(super) acts: Option<Vec<Spanned<String>>>,
+    pub(super) life: Option<Spanned<String>>,
 }
 
 #[derive(Default, Deserialize)]

@@ -5,6 +5,7 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+use domain::approval::Kind;
 use domain::challenge::Terms;
 use domain::limit::Limits;
 use domain::names::ApplicationName;
@@ -45,6 +46,8 @@ pub struct Config {
     pub privacyidea_verbose: bool,
     /// Which hardware tokens may be provisioned.
     pub provisioning: Provisioning,
+    /// Which acts need two persons.
+    pub two_person: TwoPerson,
     /// Keys that are understood and have no effect in this version.
     pub idle_keys: Vec<&'static str>,
 }
@@ -89,6 +92,23 @@ pub struct Provisioning {
     pub maker_keys: Vec<[u8; 65]>,
     /// Serials whose attestation counts no more.
     pub revoked_serials: Vec<String>,
+}
+
+/// Which acts need two persons.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TwoPerson {
+    /// The acts.
+    pub acts: Vec<Kind>,
+    /// How long an act waits for the second person, and stands open after a yes, in milliseconds.
+    pub life_ms: i64,
+}
+
+impl Default for TwoPerson {
+    /// Who is an operator is never one person's word.
+    fn default() -> Self {
+        let acts = vec![Kind::AddOperator, Kind::RevokeOperator, Kind::ChangeRoles];
+        TwoPerson { acts, life_ms: 24 * 60 * 60 * 1000 }
+    }
 }
 
 /// A modem on a serial port.

@@ -68,3 +68,18 @@ fn a_pin_comes_from_exactly_one_place() {
     let none = GOOD.replace("pin_file = \"/etc/countersign/hsm-pin\"\n", "");
     assert_eq!(findings(&none)[0].key, "hsm.pin_file");
 }
+
+/// A24: who is an operator takes two persons unless the file says otherwise; an act that is none is named.
+#[test]
+fn operators_are_made_by_two_persons_by_default() {
+    let acts = parse(GOOD).unwrap().two_person.acts;
+    assert_eq!(
+        acts.iter().map(|kind| kind.name()).collect::<Vec<_>>(),
+        ["operator.add", "operator.revoke", "operator.roles"]
+    );
+    let text = format!("{GOOD}\n[two_person]\nacts = [\"token.assign\"]\nlife = \"2h\"\n");
+    let two_person = parse(&text).unwrap().two_person;
+    assert_eq!((two_person.acts.as_slice(), two_person.life_ms), ([Kind::AssignToken].as_slice(), 7_200_000));
+    let found = &findings(&text.replace("token.assign", "token.asign"))[0];
+    assert_eq!((found.line, found.key.as_str()), (14, "two_person.acts"));
+}

@@ -1,6 +1,5 @@
 //! What every path that takes a code shares: the limiter, the decoy, and what a verdict leaves behind.
 
-use domain::event::Event;
 use domain::limit::{self, Admission};
 use domain::sentcode;
 use domain::time::Now;
@@ -11,7 +10,7 @@ use hsm::{Factor, Match, MatchKey, Matched};
 use super::{Caller, FlowError};
 use crate::appliance::{Appliance, Decoy};
 use crate::store::user::UserRow;
-use crate::store::{StoreError, Writing, event, limiter, user};
+use crate::store::{StoreError, Writing, limiter, user};
 
 /// Candidate when the text is no code.
 const NO_CODE: &[u8] = b"------";
@@ -60,11 +59,6 @@ impl Appliance {
             }
             _ => Ok(()),
         }
-    }
-
-    /// Writes the event of an attempt that was refused without being evaluated.
-    pub(super) fn refuse(&self, event: Event) -> Result<(), FlowError> {
-        Ok(self.store.write(move |w| event::append(w, &event).map(drop))?)
     }
 }
 

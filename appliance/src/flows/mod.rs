@@ -3,25 +3,33 @@
 //! All of them block; the API runs them off its async threads. No transaction spans an HSM call: what is
 //! saved is conditional on what was loaded.
 
+use std::sync::Arc;
+
+use domain::approval::Party;
 use domain::event::{Actor, Event};
 use domain::names::ApplicationName;
+use domain::role::{BREAK_GLASS, Right, Rights, Role};
 use domain::token::Id;
-use hsm::HsmError;
-use thiserror::Error;
 
 use crate::appliance::Appliance;
-use crate::store::StoreError;
+pub use crate::error::FlowError;
+use crate::store::event;
 
 pub mod applications;
+pub mod approvals;
 pub mod bench;
 pub mod challenge;
 pub mod deliver;
 pub mod guess;
 pub mod messages;
+pub mod operators;
 pub mod provision;
 pub mod tokens;
 pub mod users;
 pub mod verify;
+
+/// Kind of an actor who is a person.
+pub const OPERATOR: &str = "operator";
 
 /// Whoever asks for an act.
 #[derive(Clone, Debug)]
@@ -32,66 +40,84 @@ pub struct Caller {
     pub name: ApplicationName,
     /// How events name it.
     pub actor: Actor,
+    /// An operator's roles.
+    pub roles: Vec<Role>,
     /// What it may do.
-    pub scopes: Vec<String>,
+    pub rights: Rights,
+    /// On whose word an act of two persons is done.
+    pub warrant: Warrant,
 }
 
-/// Why an act was not done. A rejected code is not among them.
-#[derive(Debug, Error)]
-pub enum FlowError {
-    /// The HSM cannot answer.
-    #[error(transparent)]
-    Hsm(#[from] HsmError),
-    /// The store cannot answer.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    /// Too many requests about one user at once.
-    #[error("other requests about the same user are still under way")]
-    Busy,
-    /// There is no such thing.
-    #[error("there is no such {0}")]
-    NotFound(&'static str),
-    /// It does not fit what is there.
-    #[error("{0}")]
-    Conflict(String),
-    /// A value that cannot be used.
-    #[error("{0}")]
-    Invalid(String),
-    /// A limit says no.
-    #[error("too many attempts")]
-    RateLimited,
-    /// Unknown user, or a user without a verified number: the same for both.
-    #[error("there is no such user, or no verified phone number")]
-    NoUserOrPhone,
-    /// No modem is configured.
-    #[error("no modem is configured")]
-    NoModem,
-    /// What is stored was changed by someone else.
-    #[error("{what} of {which} was changed outside the appliance")]
-    Tampered {
-        /// Record or state.
-        what: &'static str,
-        /// Serial or handle.
-        which: String,
-    },
+/// On whose word an act is done.
+#[derive(Clone, Debug)]
+pub enum Warrant {
+    /// The caller's own.
+    Own,
+    /// Root's alone, as long as there are not two who could watch each other.
+    Bootstrap,
+    /// Two persons'.
+    Granted(Arc<approvals::Grant>),
 }
 
-impl FlowError {
-    /// Whether HSM or store could not answer just now: the same act may well succeed later.
-    pub fn is_unavailable(&self) -> bool {
-        match self {
-            FlowError::Hsm(error) => !matches!(error, HsmError::Refused { .. }),
-            FlowError::Store(error) => !matches!(error, StoreError::Row { .. } | StoreError::Exists(_)),
-            FlowError::Busy => true,
-            _ => false,
+impl Caller {
+    /// As one of two persons.
+    pub fn party(&self) -> Party {
+        Party { name: self.actor.id.clone(), role: self.actor.role.clone() }
+    }
+
+    /// Whether it is root, or whoever the daemon runs as.
+    pub fn is_break_glass(&self) -> bool {
+        self.actor.kind == OPERATOR && self.actor.role == BREAK_GLASS
+    }
+
+    /// Whether it may give or take a role.
+    pub fn may_give(&self, role: Role) -> bool {
+        // Root has no roles, and neither has an application with the scope of administration: each holds all rights.
+        self.rights == Rights::all() || self.roles.iter().any(|own| own.may_give(role))
+    }
+
+    /// Checks a right.
+    ///
+    /// # Errors
+    /// [`FlowError::Forbidden`]; the refusal is an event.
+    pub fn need(&self, app: &Appliance, right: Right) -> Result<(), FlowError> {
+        if self.rights.has(right) {
+            return Ok(());
         }
+        Err(self.forbidden(app, right.name(), format!("this needs the right {}", right.name()))?)
+    }
+
+    /// Writes the event of a refusal, and gives the refusal.
+    ///
+    /// # Errors
+    /// When the store cannot answer.
+    pub fn forbidden(
+        &self,
+        app: &Appliance,
+        reason: &str,
+        text: impl Into<String>,
+    ) -> Result<FlowError, FlowError> {
+        app.refuse(Event::refused(app.clock.now().wall_ms, "api.forbidden", self.actor.clone(), reason))?;
+        Ok(FlowError::Forbidden(text.into()))
     }
 }
 
 impl Appliance {
     /// An event of now that went well.
     pub(crate) fn event(&self, kind: &'static str, caller: &Caller) -> Event {
-        Event::ok(self.clock.now().wall_ms, kind, caller.actor.clone())
+        let event = Event::ok(self.clock.now().wall_ms, kind, caller.actor.clone());
+        match &caller.warrant {
+            Warrant::Own => event,
+            Warrant::Bootstrap => event.about("bootstrap", "fewer than two administrators"),
+            Warrant::Granted(grant) => {
+                event.about("approval", grant.handle()).about("requested_by", grant.requested_by())
+            }
+        }
+    }
+
+    /// Writes an event by itself.
+    pub(super) fn refuse(&self, event: Event) -> Result<(), FlowError> {
+        Ok(self.store.write(move |w| event::append(w, &event).map(drop))?)
     }
 }
 

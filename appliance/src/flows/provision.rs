@@ -3,8 +3,7 @@
 //! The secret is made in the HSM and leaves it wrapped to the device's own one-shot key. A token row exists before
 //! the tag that releases the secret leaves, so that whatever is cut, a device is as before or known here.
 
-use std::collections::HashMap;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use domain::event::Event;
 use domain::names::Serial;
@@ -13,52 +12,18 @@ use hsm::{MacPurpose, Provision, SignKey};
 use link::transcript::{self, Confirmation, Exchange, Grant};
 use link::{Challenge, Commit, Info, Install, MakerCertificate, Octets, Order, Start};
 use oath::Algorithm;
-use parking_lot::Mutex;
 
 use super::tokens::{HARD_LOA, hash_of};
-use super::{Caller, FlowError};
+use super::{Caller, FlowError, approvals};
 use crate::appliance::Appliance;
+use crate::exchanges::Open;
 use crate::store::device::{self, DeviceRow};
-use crate::store::event;
 use crate::store::token::{self, TokenRow};
+use crate::store::{StoreError, event};
 
-/// Exchanges under way at the most; the oldest is given up for a new one.
-const EXCHANGES_MAX: usize = 64;
-/// Longest life of an exchange, as the device and the HSM have it.
-const EXCHANGE_LIFE: Duration = Duration::from_secs(120);
 /// Level of assurance of a token that nobody has been bound to.
 const STOCK_LOA: f64 = 1.0;
 const DAY_SECONDS: i64 = 86_400;
-
-/// Exchanges between grant and confirmation. They are lost with the process, and so are the HSM's: the device's
-/// pending secret is then aborted.
-#[derive(Default)]
-pub struct Exchanges(Mutex<HashMap<u64, Open>>);
-
-struct Open {
-    begun: Instant,
-    exchange: Exchange,
-    grant: ([u8; 65], [u8; link::POLICY_LEN]),
-    wrapped: Vec<u8>,
-    token: TokenRow,
-    device: DeviceRow,
-}
-
-impl Exchanges {
-    fn insert(&self, id: u64, open: Open) {
-        let mut exchanges = self.0.lock();
-        exchanges.retain(|_, open| open.begun.elapsed() < EXCHANGE_LIFE);
-        if exchanges.len() >= EXCHANGES_MAX {
-            let oldest = exchanges.iter().min_by_key(|(_, open)| open.begun).map(|(id, _)| *id);
-            oldest.map(|id| exchanges.remove(&id));
-        }
-        exchanges.insert(id, open);
-    }
-
-    fn take(&self, id: u64) -> Option<Open> {
-        self.0.lock().remove(&id).filter(|open| open.begun.elapsed() < EXCHANGE_LIFE)
-    }
-}
 
 /// What the technician's station has heard from the device, and what is wanted.
 pub struct Begin {
@@ -137,6 +102,9 @@ pub fn begin(app: &Appliance, caller: &Caller, begin: &Begin) -> Result<Granted,
         Ok(certificate) => certificate,
         Err(error) => return Err(refused(error)?),
     };
+    if let Err(error) = approvals::need_open_batch(app, begin.batch.as_deref()) {
+        return Err(refused(error)?);
+    }
     let host_key = host_key(app)?;
     if begin.start.host_key.0 != host_key {
         return Err(FlowError::Conflict("the device was asked with another host key".to_owned()));
@@ -348,6 +316,19 @@ pub fn device(app: &Appliance, serial: &str) -> Result<Option<DeviceRow>, FlowEr
     Ok(app.store.read(|c| device::by_serial(c, serial))?)
 }
 
+/// Whether a device may get such an order.
+///
+/// # Errors
+/// As [`order`].
+pub fn orderable(app: &Appliance, serial: &str, order: &Order) -> Result<(), FlowError> {
+    device(app, serial)?.ok_or(FlowError::NotFound("device"))?;
+    let name = Serial::parse(serial).map_err(|error| FlowError::Invalid(error.to_string()))?;
+    match order {
+        Order::Return | Order::Wipe => assignable(app, &name),
+        Order::SetClock { .. } | Order::Lock => Ok(()),
+    }
+}
+
 /// Signs an order over the device's fresh challenge.
 ///
 /// # Errors
@@ -360,12 +341,7 @@ pub fn order(
     challenge: [u8; 16],
     order: Order,
 ) -> Result<[u8; 64], FlowError> {
-    device(app, serial)?.ok_or(FlowError::NotFound("device"))?;
-    let name = Serial::parse(serial).map_err(|error| FlowError::Invalid(error.to_string()))?;
-    let erases = matches!(order, Order::Return | Order::Wipe);
-    if erases {
-        assignable(app, &name)?;
-    }
+    orderable(app, serial, &order)?;
     let wire_serial = link::Serial::parse(serial).map_err(|error| FlowError::Invalid(error.to_string()))?;
     let signature =
         app.hsm.sign(SignKey::Host, &transcript::order(&order, &wire_serial, &Octets(challenge)))?;
@@ -376,8 +352,28 @@ pub fn order(
         Order::Wipe => "device.wiped",
     };
     let event = app.event(kind, caller).about("token", serial);
-    app.refuse(event)?;
+    let warrant = caller.warrant.clone();
+    app.store.write(move |w| {
+        approvals::settle(w, &warrant)?;
+        event::append(w, &event).map(drop)
+    })?;
     Ok(signature)
+}
+
+/// The token, if it is in stock and its device has committed.
+///
+/// # Errors
+/// As [`assign`].
+pub fn givable(app: &Appliance, serial: &Serial) -> Result<TokenRow, FlowError> {
+    let row = app.store.read(|c| token::by_serial(c, serial))?.ok_or(FlowError::NotFound("token"))?;
+    if row.state.lifecycle != Lifecycle::InStock {
+        return Err(FlowError::Conflict(format!("the token is {}", row.state.lifecycle.name())));
+    }
+    if device(app, serial.as_str())?.is_some_and(|device| device.held_tag.is_some()) {
+        let text = "the device has not committed its secret: finish its provisioning first";
+        return Err(FlowError::Conflict(text.to_owned()));
+    }
+    Ok(row)
 }
 
 /// Gives a token from stock to a user: its record is bound anew, its codes are accepted from now on.
@@ -392,14 +388,7 @@ pub fn assign(
     user_ref: &str,
 ) -> Result<TokenRow, FlowError> {
     let _order = app.lock_user(user)?;
-    let row = app.store.read(|c| token::by_serial(c, serial))?.ok_or(FlowError::NotFound("token"))?;
-    if row.state.lifecycle != Lifecycle::InStock {
-        return Err(FlowError::Conflict(format!("the token is {}", row.state.lifecycle.name())));
-    }
-    if device(app, serial.as_str())?.is_some_and(|device| device.held_tag.is_some()) {
-        let text = "the device has not committed its secret: finish its provisioning first";
-        return Err(FlowError::Conflict(text.to_owned()));
-    }
+    let row = givable(app, serial)?;
     let next = TokenRow {
         user_id: Some(*user),
         loa: HARD_LOA,
@@ -424,17 +413,13 @@ pub fn assign(
     let next = TokenRow { record_mac, state_mac, ..next };
     let event =
         app.event("token.assigned", caller).about("token", serial.as_str()).about("user_ref", user_ref);
-    let (loaded, stored) = (row, next.clone());
-    let saved = app.store.write(move |w| {
-        let saved = token::rebind(w, &loaded, &stored)?;
-        if saved {
-            event::append(w, &event)?;
+    let (loaded, stored, warrant) = (row, next.clone(), caller.warrant.clone());
+    app.store.write(move |w| {
+        if !token::rebind(w, &loaded, &stored)? {
+            return Err(StoreError::Changed("the token"));
         }
-        Ok(saved)
+        approvals::settle(w, &warrant)?;
+        event::append(w, &event).map(drop)
     })?;
-    if saved {
-        Ok(next)
-    } else {
-        Err(FlowError::Conflict("the token was changed meanwhile; try again".to_owned()))
-    }
+    Ok(next)
 }

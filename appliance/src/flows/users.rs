@@ -55,6 +55,22 @@ fn contact_aad(user: &Id) -> Vec<u8> {
 /// [`FlowError::Store`] with `Exists` when the name is taken; [`FlowError::Invalid`] for a language tag that
 /// is none.
 pub fn add(app: &Appliance, caller: &Caller, new: NewUser) -> Result<UserView, FlowError> {
+    let contact_masked = new.contact_phone.as_ref().map(Msisdn::masked);
+    let row = prepare(app, new)?;
+    let event = app.event("user.added", caller).about("user_ref", &row.user_ref);
+    let inserted = row.clone();
+    app.store.write(move |w| {
+        user::insert(w, &inserted)?;
+        event::append(w, &event).map(drop)
+    })?;
+    Ok(UserView { row, phone_masked: None, contact_masked })
+}
+
+/// A user's row with a key of its own, not yet written.
+///
+/// # Errors
+/// [`FlowError::Invalid`] for a language tag that is none; when the HSM cannot answer.
+pub(super) fn prepare(app: &Appliance, new: NewUser) -> Result<UserRow, FlowError> {
     let lang = new.lang.unwrap_or_else(|| DEFAULT_LANG.to_owned());
     let is_tag = |c: char| c.is_ascii_alphanumeric() || c == '-';
     if lang.is_empty() || lang.len() > LANG_MAX || !lang.chars().all(is_tag) {
@@ -66,7 +82,7 @@ pub fn add(app: &Appliance, caller: &Caller, new: NewUser) -> Result<UserView, F
         None => None,
         Some(number) => Some(app.hsm.seal(&person_key, &contact_aad(&id), number.expose().as_bytes())?),
     };
-    let row = UserRow {
+    Ok(UserRow {
         id,
         name: new.name,
         user_ref: data_encoding::HEXLOWER.encode(&app.random::<16>()?),
@@ -76,14 +92,7 @@ pub fn add(app: &Appliance, caller: &Caller, new: NewUser) -> Result<UserView, F
         contact_phone,
         failures: 0,
         created_at: app.clock.now().wall_ms,
-    };
-    let event = app.event("user.added", caller).about("user_ref", &row.user_ref);
-    let inserted = row.clone();
-    app.store.write(move |w| {
-        user::insert(w, &inserted)?;
-        event::append(w, &event).map(drop)
-    })?;
-    Ok(UserView { row, phone_masked: None, contact_masked: new.contact_phone.map(|n| n.masked()) })
+    })
 }
 
 /// Finds a user.

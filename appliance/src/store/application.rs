@@ -1,5 +1,6 @@
 //! Client applications and their keys.
 
+use domain::canonical::Canonical;
 use domain::names::ApplicationName;
 use domain::token::Id;
 use rusqlite::{Connection, params};
@@ -23,6 +24,21 @@ pub struct ApplicationRow {
     pub created_at: i64,
     /// Unix milliseconds; set once its key is dead.
     pub revoked_at: Option<i64>,
+    /// MAC over [`ApplicationRow::bytes`]; rows from before there were MACs have none, and a dead key.
+    pub mac: Option<[u8; 32]>,
+}
+
+impl ApplicationRow {
+    /// What the MAC covers: everything.
+    pub fn bytes(&self) -> Vec<u8> {
+        let fields = Canonical::new("countersign application 1")
+            .bytes(&self.id)
+            .text(self.name.as_str())
+            .bytes(&self.key_hash)
+            .int(self.created_at)
+            .optional(self.revoked_at.map(i64::to_be_bytes).as_ref().map(<[u8; 8]>::as_slice));
+        self.scopes.iter().fold(fields, |fields, scope| fields.text(scope)).finish()
+    }
 }
 
 fn read(row: &Reading<'_>) -> Result<ApplicationRow, StoreError> {
@@ -33,6 +49,7 @@ fn read(row: &Reading<'_>) -> Result<ApplicationRow, StoreError> {
         scopes: row.list("scopes")?,
         created_at: row.get("created_at")?,
         revoked_at: row.get("revoked_at")?,
+        mac: row.optional_bytes("mac")?,
     })
 }
 
@@ -87,13 +104,15 @@ pub fn insert(writing: &mut Writing<'_>, application: &ApplicationRow) -> Result
     writing
         .tx
         .execute(
-            "INSERT INTO application (id, name, key_hash, scopes, created_at) VALUES (?1, ?2, ?3, ?4, ?5)",
+            "INSERT INTO application (id, name, key_hash, scopes, created_at, mac)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
             params![
                 application.id,
                 application.name.as_str(),
                 application.key_hash,
                 json_list(&application.scopes),
                 application.created_at,
+                application.mac,
             ],
         )
         .map_err(
@@ -102,11 +121,16 @@ pub fn insert(writing: &mut Writing<'_>, application: &ApplicationRow) -> Result
     Ok(())
 }
 
-/// Ends an application's key. True when it was alive.
+/// Ends an application's key. `revoked` is the row as it shall be.
 ///
 /// # Errors
-/// SQLite's.
-pub fn revoke(writing: &mut Writing<'_>, name: &ApplicationName, at_ms: i64) -> Result<bool, StoreError> {
-    let sql = "UPDATE application SET revoked_at = ?2 WHERE name = ?1 AND revoked_at IS NULL";
-    Ok(writing.tx.execute(sql, params![name.as_str(), at_ms])? == 1)
+/// [`StoreError::Changed`] when it is another by now.
+pub fn revoke(
+    writing: &mut Writing<'_>,
+    loaded: &ApplicationRow,
+    revoked: &ApplicationRow,
+) -> Result<(), StoreError> {
+    let sql = "UPDATE application SET revoked_at = ?3, mac = ?4 WHERE id = ?1 AND mac = ?2";
+    let changed = writing.tx.execute(sql, params![loaded.id, loaded.mac, revoked.revoked_at, revoked.mac])?;
+    if changed == 1 { Ok(()) } else { Err(StoreError::Changed("the application")) }
 }

@@ -21,6 +21,9 @@ pub enum StoreError {
     /// The name is taken.
     #[error("{0} exists already")]
     Exists(&'static str),
+    /// Another request was first: nothing was changed.
+    #[error("{0} was changed meanwhile; look at it again")]
+    Changed(&'static str),
     /// SQLite refused.
     #[error("the store failed: {0}")]
     Sqlite(#[from] rusqlite::Error),

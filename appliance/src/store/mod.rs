@@ -12,6 +12,7 @@ use rusqlite::{Connection, OpenFlags};
 use rusqlite_migration::{M, Migrations};
 
 pub mod application;
+pub mod approval;
 pub mod challenge;
 pub mod device;
 pub mod error;
@@ -39,8 +40,11 @@ const READERS_MAX: usize = 16;
 /// How long SQLite waits for a lock that another process holds.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
-const STEPS: &[M<'static>] =
-    &[M::up(include_str!("schema/0001_appliance.sql")), M::up(include_str!("schema/0002_provisioning.sql"))];
+const STEPS: &[M<'static>] = &[
+    M::up(include_str!("schema/0001_appliance.sql")),
+    M::up(include_str!("schema/0002_provisioning.sql")),
+    M::up(include_str!("schema/0004_operators.sql")),
+];
 const MIGRATIONS: Migrations<'static> = Migrations::from_slice(STEPS);
 
 /// The open store.

@@ -1,18 +1,71 @@
 //! Operators: users with roles, known on the local socket by their uid.
 
+use domain::canonical::Canonical;
 use domain::names::UserName;
+use domain::role::Role;
+use domain::token::Id;
 use rusqlite::{Connection, params};
 
+use super::Writing;
 use super::error::StoreError;
-use super::row::Reading;
+use super::row::{Reading, is_taken, json_list};
 
 /// A stored operator.
 #[derive(Clone, Debug)]
 pub struct OperatorRow {
+    /// The user.
+    pub user_id: Id,
     /// The user's name.
     pub name: UserName,
-    /// What the operator may do.
-    pub roles: Vec<String>,
+    /// On the local socket; none once revoked.
+    pub uid: Option<u32>,
+    /// What the operator is.
+    pub roles: Vec<Role>,
+    /// Unix milliseconds.
+    pub created_at: i64,
+    /// Unix milliseconds; set once it is one no more.
+    pub revoked_at: Option<i64>,
+    /// MAC over [`OperatorRow::bytes`].
+    pub mac: [u8; 32],
+}
+
+impl OperatorRow {
+    /// What the MAC covers: everything, and the user's name.
+    pub fn bytes(&self) -> Vec<u8> {
+        let fields = Canonical::new("countersign operator 1")
+            .bytes(&self.user_id)
+            .text(self.name.as_str())
+            .optional(self.uid.map(u32::to_be_bytes).as_ref().map(<[u8; 4]>::as_slice))
+            .int(self.created_at)
+            .optional(self.revoked_at.map(i64::to_be_bytes).as_ref().map(<[u8; 8]>::as_slice));
+        self.roles.iter().fold(fields, |fields, role| fields.text(role.name())).finish()
+    }
+}
+
+const SELECT: &str =
+    "SELECT operator.*, user.name AS name FROM operator JOIN user ON user.id = operator.user_id";
+
+fn many(
+    connection: &Connection,
+    condition: &str,
+    values: impl rusqlite::Params,
+) -> Result<Vec<OperatorRow>, StoreError> {
+    let mut statement = connection.prepare_cached(&format!("{SELECT} {condition}"))?;
+    let mut rows = statement.query(values)?;
+    let mut found = Vec::new();
+    while let Some(row) = rows.next()? {
+        let row = Reading::new(row, "operator", "name");
+        found.push(OperatorRow {
+            user_id: row.bytes("user_id")?,
+            name: row.parse("name", |name: String| UserName::parse(&name).ok())?,
+            uid: row.get("uid")?,
+            roles: row.parse("roles", |text: String| read_roles(&text))?,
+            created_at: row.get("created_at")?,
+            revoked_at: row.get("revoked_at")?,
+            mac: row.bytes("mac")?,
+        });
+    }
+    Ok(found)
 }
 
 /// The operator behind a uid on the local socket.
@@ -20,15 +73,73 @@ pub struct OperatorRow {
 /// # Errors
 /// SQLite's, or a row that does not parse.
 pub fn by_uid(connection: &Connection, uid: u32) -> Result<Option<OperatorRow>, StoreError> {
-    let mut statement = connection.prepare_cached(
-        "SELECT user.name AS name, operator.roles AS roles FROM operator JOIN user ON user.id = operator.user_id
-         WHERE operator.uid = ?1 AND user.state = 'active'",
+    let condition = "WHERE operator.uid = ?1 AND revoked_at IS NULL AND user.state = 'active'";
+    Ok(many(connection, condition, params![uid])?.into_iter().next())
+}
+
+/// The operator with this name, revoked or not.
+///
+/// # Errors
+/// SQLite's, or a row that does not parse.
+pub fn by_name(connection: &Connection, name: &UserName) -> Result<Option<OperatorRow>, StoreError> {
+    Ok(many(connection, "WHERE user.name = ?1", params![name.as_str()])?.into_iter().next())
+}
+
+/// All operators by name.
+///
+/// # Errors
+/// SQLite's, or a row that does not parse.
+pub fn list(connection: &Connection) -> Result<Vec<OperatorRow>, StoreError> {
+    many(connection, "ORDER BY user.name", params![])
+}
+
+/// Writes a new operator, also in place of a revoked one.
+///
+/// # Errors
+/// [`StoreError::Exists`] when the user is one already or the uid is taken.
+pub fn insert(writing: &mut Writing<'_>, row: &OperatorRow) -> Result<(), StoreError> {
+    writing.tx.execute(
+        "DELETE FROM operator WHERE user_id = ?1 AND revoked_at IS NOT NULL",
+        params![row.user_id],
     )?;
-    let mut rows = statement.query(params![uid])?;
-    let Some(row) = rows.next()? else { return Ok(None) };
-    let row = Reading::new(row, "operator", "name");
-    Ok(Some(OperatorRow {
-        name: row.parse("name", |name: String| UserName::parse(&name).ok())?,
-        roles: row.list("roles")?,
-    }))
+    writing
+        .tx
+        .execute(
+            "INSERT INTO operator (user_id, uid, roles, created_at, revoked_at, mac)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+            params![row.user_id, row.uid, roles(row), row.created_at, row.revoked_at, row.mac],
+        )
+        .map_err(|error| {
+            if is_taken(&error) {
+                StoreError::Exists("an operator of that name or uid")
+            } else {
+                error.into()
+            }
+        })?;
+    Ok(())
+}
+
+/// Writes an operator in place of what was loaded.
+///
+/// # Errors
+/// [`StoreError::Changed`] when it is another by now.
+pub fn replace(
+    writing: &mut Writing<'_>,
+    loaded: &OperatorRow,
+    next: &OperatorRow,
+) -> Result<(), StoreError> {
+    let changed = writing.tx.execute(
+        "UPDATE operator SET uid = ?3, roles = ?4, revoked_at = ?5, mac = ?6 WHERE user_id = ?1 AND mac = ?2",
+        params![loaded.user_id, loaded.mac, next.uid, roles(next), next.revoked_at, next.mac],
+    )?;
+    if changed == 1 { Ok(()) } else { Err(StoreError::Changed("the operator")) }
+}
+
+fn read_roles(text: &str) -> Option<Vec<Role>> {
+    let names: Vec<String> = serde_json::from_str(text).ok()?;
+    names.iter().map(|name| Role::from_name(name)).collect()
+}
+
+fn roles(row: &OperatorRow) -> String {
+    json_list(&row.roles.iter().map(|role| role.name()).collect::<Vec<_>>())
 }

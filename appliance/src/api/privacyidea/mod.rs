@@ -10,6 +10,7 @@ use axum::extract::{Path, Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
+use domain::role::Right;
 
 use self::answer::Answer;
 use self::params::Params;
@@ -128,14 +129,14 @@ fn whose(params: &Params) -> Result<Whose, ApiError> {
 
 fn judge(app: &Appliance, caller: &Caller, params: &Params) -> Result<Answer, ApiError> {
     let whose = whose(params)?;
-    caller.need(app, "verify")?;
+    caller.need(app, Right::Verify)?;
     if let Some(transaction) = &params.transaction {
         return response(app, caller, transaction, &whose, &params.pass);
     }
     if !params.pass.is_empty() {
         return code(app, caller, params);
     }
-    caller.need(app, "challenge")?;
+    caller.need(app, Right::Challenge)?;
     match ordered(app, caller, &whose, params) {
         // Where no code can be sent, an empty one is a code like any other.
         Err(FlowError::NoModem) => code(app, caller, params),
@@ -147,7 +148,7 @@ fn judge(app: &Appliance, caller: &Caller, params: &Params) -> Result<Answer, Ap
 
 fn order(app: &Appliance, caller: &Caller, params: &Params) -> Result<Answer, ApiError> {
     let whose = whose(params)?;
-    caller.need(app, "challenge")?;
+    caller.need(app, Right::Challenge)?;
     match ordered(app, caller, &whose, params) {
         Err(FlowError::NoModem) => Ok(Answer::Triggered(None)),
         Err(failed) => Err(failed.into()),
@@ -209,7 +210,7 @@ fn response(
     whose: &Whose,
     otp: &str,
 ) -> Result<Answer, ApiError> {
-    caller.need(app, "challenge")?;
+    caller.need(app, Right::Challenge)?;
     // A handle that is none is answered as one that nobody has: with a rejection.
     let id = parse_handle(transaction).unwrap_or_default();
     let verdict = challenge::verify_of(app, caller, &id, whose, otp)?;

@@ -52,6 +52,11 @@ pub(super) enum TechnicianCommand {
     /// The token erases everything of its owner.
     Wipe(Port),
     Station(station::StationArgs),
+    /// Open a batch, where it takes two persons to provision.
+    OpenBatch {
+        /// Its name.
+        name: String,
+    },
     /// List hardware tokens, and where they are.
     Stock {
         /// Of this batch only.
@@ -149,6 +154,7 @@ pub(super) fn run(global: &Global, command: TechnicianCommand) -> Result<ExitCod
         TechnicianCommand::Return(at) => report(global, &work::order(&client, &at.port, "return")?),
         TechnicianCommand::Wipe(at) => report(global, &work::order(&client, &at.port, "wipe")?),
         TechnicianCommand::Station(args) => station::run(global, &args),
+        TechnicianCommand::OpenBatch { name } => super::approval::open_batch(global, &client, name),
         TechnicianCommand::Stock { batch } => stock::run(global, batch.as_deref()),
         TechnicianCommand::Firmware(FirmwareCommand::Info(at)) => firmware(global, &at),
     }

@@ -21,6 +21,7 @@ use super::emulator::Works;
 use super::screen::{Did, Screen};
 use super::seat::{self, News, Place, Shared};
 use super::{Kind, labels, work};
+use crate::api::wire;
 
 /// Ports of one station at the most.
 const PORTS_MAX: usize = 16;
@@ -97,6 +98,11 @@ pub(super) fn run(global: &Global, args: &StationArgs) -> Result<ExitCode, Failu
     };
     // As its file names it, also where the command line does not.
     let name = Some(batch.name().to_owned()).filter(|name| !name.is_empty());
+    if let Some(name) = &name {
+        // Where provisioning takes two persons, a station does not begin before the second.
+        let _: wire::OpenBatch =
+            client.post("/v1/provisioning/batches", &wire::NewBatch { name: name.clone() })?;
+    }
     let places = places(args)?;
     let total = total(args);
     let works = match args.emulator {

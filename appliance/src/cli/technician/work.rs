@@ -282,6 +282,7 @@ pub(super) fn order(client: &Client<'_>, port: &Path, what: &str) -> Result<Outc
     };
     let signed: wire::SignedOrder = match client.post(&path, &new) {
         Ok(signed) => signed,
+        Err(waiting) if waiting.is_waiting() => return Err(waiting),
         Err(refusal) => return Ok(outcome(&info, Some(refusal.to_string()))),
     };
     let obeyed = line.ask(&message(&signed.request)?, &tell)?;

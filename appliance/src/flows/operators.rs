@@ -1,0 +1,254 @@
+//! Operators: who is one, and what each may do.
+
+use domain::names::UserName;
+use domain::role::{Right, Rights, Role};
+
+use super::{Caller, FlowError, approvals, users};
+use crate::appliance::Appliance;
+use crate::store::operator::{self, OperatorRow};
+use crate::store::{event, user};
+
+/// Where the rows of operators are.
+const TABLE: &str = "the row in table operator";
+/// Administrators from whom on each is watched by another.
+const WATCHERS: usize = 2;
+
+/// Reads the name of a role.
+///
+/// # Errors
+/// [`FlowError::Invalid`] names what is none.
+pub fn parse_role(name: &str) -> Result<Role, FlowError> {
+    Role::from_name(name)
+        .ok_or_else(|| FlowError::Invalid(format!("{name:?} is no role; there are {}", known())))
+}
+
+fn known() -> String {
+    Role::ALL.iter().map(|role| role.name()).collect::<Vec<_>>().join(", ")
+}
+
+/// Reads names of roles: at least one, each once.
+///
+/// # Errors
+/// [`FlowError::Invalid`] names what is none.
+pub fn parse_roles(names: &[String]) -> Result<Vec<Role>, FlowError> {
+    if names.is_empty() {
+        return Err(FlowError::Invalid(format!("give at least one role of {}", known())));
+    }
+    let mut roles = names.iter().map(|name| parse_role(name)).collect::<Result<Vec<Role>, FlowError>>()?;
+    roles.sort_unstable();
+    roles.dedup();
+    Ok(roles)
+}
+
+/// What an operator may do.
+pub fn rights(row: &OperatorRow) -> Rights {
+    row.roles.iter().fold(Rights::default(), |rights, role| rights.with(role.rights()))
+}
+
+fn checked(app: &Appliance, row: OperatorRow) -> Result<OperatorRow, FlowError> {
+    app.check_row(TABLE, row.name.as_str(), row.bytes(), &row.mac)?;
+    Ok(row)
+}
+
+fn with_mac(app: &Appliance, row: OperatorRow) -> Result<OperatorRow, FlowError> {
+    Ok(OperatorRow { mac: app.row_mac(row.bytes())?, ..row })
+}
+
+/// The operator behind a uid on the local socket.
+///
+/// # Errors
+/// [`FlowError::Tampered`] for a row that was changed outside the appliance; when HSM or store cannot answer.
+pub fn by_uid(app: &Appliance, uid: u32) -> Result<Option<OperatorRow>, FlowError> {
+    app.store.read(|c| operator::by_uid(c, uid))?.map(|row| checked(app, row)).transpose()
+}
+
+/// The operator of this name, unless it is one no more.
+///
+/// # Errors
+/// As [`by_uid`].
+pub fn active(app: &Appliance, name: &UserName) -> Result<Option<OperatorRow>, FlowError> {
+    let found = app.store.read(|c| operator::by_name(c, name))?;
+    let found = found.map(|row| checked(app, row)).transpose()?;
+    Ok(found.filter(|row| row.revoked_at.is_none()))
+}
+
+/// All operators by name, also former ones.
+///
+/// # Errors
+/// As [`by_uid`].
+pub fn list(app: &Appliance) -> Result<Vec<OperatorRow>, FlowError> {
+    app.store.read(operator::list)?.into_iter().map(|row| checked(app, row)).collect()
+}
+
+/// Finds an operator, also a former one.
+///
+/// # Errors
+/// [`FlowError::NotFound`]; as [`by_uid`].
+pub fn find(app: &Appliance, name: &UserName) -> Result<OperatorRow, FlowError> {
+    let found = app.store.read(|c| operator::by_name(c, name))?;
+    checked(app, found.ok_or(FlowError::NotFound("operator"))?)
+}
+
+/// Whether there are administrators enough for two persons to decide who is an operator.
+///
+/// # Errors
+/// As [`by_uid`].
+pub(super) fn watch_each_other(app: &Appliance) -> Result<bool, FlowError> {
+    let is_watcher = |row: &&OperatorRow| row.revoked_at.is_none() && rights(row).has(Right::Administer);
+    Ok(list(app)?.iter().filter(is_watcher).count() >= WATCHERS)
+}
+
+/// Whether the caller may give or take these roles.
+///
+/// # Errors
+/// [`FlowError::Forbidden`]; the refusal is an event.
+pub fn may_give(app: &Appliance, caller: &Caller, roles: &[Role]) -> Result<(), FlowError> {
+    match roles.iter().find(|role| !caller.may_give(**role)) {
+        None => Ok(()),
+        Some(role) => {
+            let text = format!("your roles do not give or take the role {}", role.name());
+            Err(caller.forbidden(app, Right::Operators.name(), text)?)
+        }
+    }
+}
+
+/// Whether a uid may be an operator's.
+///
+/// # Errors
+/// [`FlowError::Invalid`] for root and for whoever the daemon runs as: they are break-glass.
+pub fn check_uid(uid: u32) -> Result<(), FlowError> {
+    if uid == 0 || uid == rustix::process::geteuid().as_raw() {
+        let text = format!("uid {uid} acts as break-glass and is no operator: give the uid of a person");
+        return Err(FlowError::Invalid(text));
+    }
+    Ok(())
+}
+
+/// Makes a user an operator; the user is added where there is none.
+///
+/// # Errors
+/// [`FlowError::Forbidden`] for a role that the caller does not give; [`FlowError::Invalid`] for the uid of root or
+/// the daemon; [`FlowError::Store`] with `Exists` for an operator, or a uid, that is there.
+pub fn add(
+    app: &Appliance,
+    caller: &Caller,
+    name: &UserName,
+    uid: u32,
+    roles: &[Role],
+) -> Result<OperatorRow, FlowError> {
+    may_give(app, caller, roles)?;
+    check_uid(uid)?;
+    let known = app.store.read(|c| user::by_name(c, name))?;
+    let (owner, new) = match known {
+        Some(owner) => (owner.clone(), None),
+        None => {
+            let new = users::NewUser { name: name.clone(), contact_phone: None, lang: None };
+            let owner = users::prepare(app, new)?;
+            (owner.clone(), Some(owner))
+        }
+    };
+    if owner.state != "active" {
+        return Err(FlowError::Conflict(format!("the user is {}", owner.state)));
+    }
+    let row = OperatorRow {
+        user_id: owner.id,
+        name: name.clone(),
+        uid: Some(uid),
+        roles: roles.to_vec(),
+        created_at: app.clock.now().wall_ms,
+        revoked_at: None,
+        mac: [0; 32],
+    };
+    let row = with_mac(app, row)?;
+    let user_added = app.event("user.added", caller).about("user_ref", &owner.user_ref);
+    let names: Vec<&str> = roles.iter().map(|role| role.name()).collect();
+    let event = app
+        .event("operator.added", caller)
+        .about("user_ref", &owner.user_ref)
+        .about("uid", uid.to_string())
+        .about("roles", names.join("+"));
+    let (stored, warrant) = (row.clone(), caller.warrant.clone());
+    app.store.write(move |w| {
+        approvals::settle(w, &warrant)?;
+        if let Some(new) = &new {
+            user::insert(w, new)?;
+            event::append(w, &user_added)?;
+        }
+        operator::insert(w, &stored)?;
+        event::append(w, &event).map(drop)
+    })?;
+    Ok(row)
+}
+
+/// Ends an operator at once. The user stays.
+///
+/// # Errors
+/// [`FlowError::NotFound`] when there is none; [`FlowError::Forbidden`] for one whose roles the caller does not take.
+pub fn revoke(app: &Appliance, caller: &Caller, name: &UserName) -> Result<(), FlowError> {
+    let row = active(app, name)?.ok_or(FlowError::NotFound("operator"))?;
+    may_give(app, caller, &row.roles)?;
+    let next = OperatorRow { uid: None, revoked_at: Some(app.clock.now().wall_ms), ..row.clone() };
+    let event = app.event("operator.revoked", caller);
+    save(app, caller, row, next, event).map(drop)
+}
+
+/// Gives an operator a role, or takes it.
+///
+/// # Errors
+/// [`FlowError::NotFound`] when there is no such operator; [`FlowError::Forbidden`] for a role that the caller does
+/// not give; [`FlowError::Conflict`] when it is so already, or the last one would go.
+pub fn change_role(
+    app: &Appliance,
+    caller: &Caller,
+    name: &UserName,
+    role: Role,
+    given: bool,
+) -> Result<OperatorRow, FlowError> {
+    may_give(app, caller, &[role])?;
+    let row = active(app, name)?.ok_or(FlowError::NotFound("operator"))?;
+    let roles = changed_roles(&row, role, given)?;
+    let next = OperatorRow { roles, ..row.clone() };
+    let kind = if given { "operator.role_given" } else { "operator.role_taken" };
+    let event = app.event(kind, caller).about("role", role.name());
+    save(app, caller, row, next, event)
+}
+
+/// The roles as they would be.
+///
+/// # Errors
+/// [`FlowError::Conflict`] when it is so already, or the last one would go.
+pub fn changed_roles(row: &OperatorRow, role: Role, given: bool) -> Result<Vec<Role>, FlowError> {
+    let mut roles: Vec<Role> = row.roles.iter().copied().filter(|own| *own != role).collect();
+    if (roles.len() != row.roles.len()) == given {
+        let has = if given { "has" } else { "lacks" };
+        return Err(FlowError::Conflict(format!("{} {has} the role {} already", row.name, role.name())));
+    }
+    if given {
+        roles.push(role);
+        roles.sort_unstable();
+    }
+    if roles.is_empty() {
+        let text = format!("{} is the last role of {}: revoke the operator instead", role.name(), row.name);
+        return Err(FlowError::Conflict(text));
+    }
+    Ok(roles)
+}
+
+fn save(
+    app: &Appliance,
+    caller: &Caller,
+    row: OperatorRow,
+    next: OperatorRow,
+    event: domain::event::Event,
+) -> Result<OperatorRow, FlowError> {
+    let next = with_mac(app, next)?;
+    let owner = app.store.read(|c| user::by_id(c, &row.user_id))?.ok_or(FlowError::NotFound("user"))?;
+    let event = event.about("user_ref", owner.user_ref);
+    let (stored, warrant) = (next.clone(), caller.warrant.clone());
+    app.store.write(move |w| {
+        approvals::settle(w, &warrant)?;
+        operator::replace(w, &row, &stored)?;
+        event::append(w, &event).map(drop)
+    })?;
+    Ok(next)
+}
