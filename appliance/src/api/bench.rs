@@ -12,7 +12,7 @@ use super::body::{Json, Path, Query};
 use super::error::ApiError;
 use super::provisioning::{BENCH, bytes};
 use super::{Api, wire};
-use crate::flows::bench;
+use crate::flows::bench::{self, Proof};
 use crate::store::device::StockRow;
 
 /// Items of a page, unless the caller wants fewer.
@@ -20,7 +20,8 @@ const PAGE: usize = 100;
 /// Items of a page at the most.
 const PAGE_MAX: usize = 1000;
 
-/// Check a code from the display of a token in stock. The code is consumed; nobody is logged in.
+/// Check a code from the display of a token in stock. The code is consumed; nobody is logged in. The third wrong code
+/// in a row revokes the token.
 #[utoipa::path(post, path = "/v1/provisioning/devices/{serial}/proof", tag = "provisioning",
     operation_id = "prove_device", params(("serial" = String, Path)), request_body = wire::DisplayedCode,
     responses(ApiError, (status = 200, description = "Judged", body = wire::Proved)))]
@@ -31,9 +32,9 @@ pub(super) async fn prove(
     Json(code): Json<wire::DisplayedCode>,
 ) -> Result<axum::Json<wire::Proved>, ApiError> {
     let serial = Serial::parse(&serial).map_err(|error| ApiError::malformed(error.to_string()))?;
-    let refusal =
+    let proof =
         api.act_as(caller, BENCH, move |app, caller| bench::prove(app, caller, &serial, &code.otp)).await?;
-    Ok(axum::Json(wire::Proved { proved: refusal.is_none() }))
+    Ok(axum::Json(wire::Proved { proved: proof == Proof::Fresh, revoked: proof == Proof::Revoked }))
 }
 
 /// Sign what a station says of its batch, with the appliance's own key.
