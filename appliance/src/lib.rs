@@ -5,6 +5,7 @@
 
 pub mod api;
 pub mod appliance;
+mod beside;
 pub mod cli;
 pub mod clock;
 pub mod config;

@@ -91,7 +91,11 @@ impl<'g> Client<'g> {
 
     fn send(&self, method: Method, path: &str, body: Bytes) -> Result<Bytes, Failure> {
         let (status, body) = self.exchange_once(method, path, body)?;
-        if status.is_success() { Ok(body) } else { Err(problem(status, &body)) }
+        match pending(status, &body) {
+            Some(pending) => Err(pending),
+            None if status.is_success() => Ok(body),
+            None => Err(problem(status, &body)),
+        }
     }
 
     fn exchange_once(&self, method: Method, path: &str, body: Bytes) -> Result<(StatusCode, Bytes), Failure> {
@@ -135,6 +139,18 @@ impl<'g> Client<'g> {
         connection.abort();
         Ok((status, body.to_bytes()))
     }
+}
+
+/// An act that was not done yet: another person has to agree.
+fn pending(status: StatusCode, body: &[u8]) -> Option<Failure> {
+    if status != StatusCode::ACCEPTED {
+        return None;
+    }
+    let body: serde_json::Value = serde_json::from_slice(body).ok()?;
+    let id = body["approval"].as_str().or_else(|| body["approval"]["id"].as_str())?;
+    Some(Failure::refused(format!(
+        "nothing was done yet: this needs a second person; another operator runs `countersign approve {id}`"
+    )))
 }
 
 fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Failure> {

@@ -19,7 +19,7 @@ mod modem;
 mod output;
 mod serve;
 mod sms;
-mod technician;
+pub(crate) mod technician;
 mod token;
 mod user;
 mod verify;
