@@ -84,7 +84,8 @@ impl Screen {
         // A key may be left of what was read before; without one, something has to come.
         is_typed(&Timespec::default())?;
         let ready = || event::poll(Duration::ZERO).map_err(Failure::fault);
-        if !ready()? && !(is_typed(&KEY_WAIT)? && ready()?) {
+        let pressed = ready()? || (is_typed(&KEY_WAIT)? && ready()?);
+        if !pressed {
             return Ok(None);
         }
         match event::read().map_err(Failure::fault)? {
