@@ -7,6 +7,7 @@ BIN := $(TARGET_DIR)/release/countersign
 SUITE := scripts/suite.sh
 BOARDS := microbit stm32u5
 LETTERS := appliance/letters
+TOKEN_SIM := $(TARGET_DIR)/release/token-sim
 LETTERS_BIN := $(TARGET_DIR)/letters/release/countersign-letters
 CARGO_FLAGS ?=
 DEMO_ARGS ?=
@@ -15,8 +16,9 @@ PREFIX ?= /usr
 SYSCONFDIR ?= /etc
 DESTDIR ?=
 
-# For the test rig, the benchmark and the soak: the binary they drive.
+# For the test rig, the benchmark and the soak: the binaries they drive.
 export COUNTERSIGN_BIN := $(BIN)
+export COUNTERSIGN_LETTERS := $(LETTERS_BIN)
 
 .DEFAULT_GOAL := help
 .PHONY: help images setup build demo test lint unit vectors images packaging bench soak firmware letters letters-binary install
@@ -27,13 +29,13 @@ help: ## This list
 setup: ## Install what is missing on this machine (Debian packages, Rust parts)
 	@scripts/setup.sh
 
-build: setup ## The release binary
-	cargo build --release $(CARGO_FLAGS) --bin countersign
+build: setup ## The release binary, and the emulated token
+	cargo build --release $(CARGO_FLAGS) --bin countersign --bin token-sim
 
 demo: build ## The appliance with an emulated HSM and modem; DEMO_ARGS="--exit --state DIR"
 	$(BIN) demo $(DEMO_ARGS)
 
-test: lint build unit vectors letters packaging ## Everything that CI runs
+test: lint build letters unit vectors packaging ## Everything that CI runs
 
 lint: setup ## Formatting, clippy, and cargo-deny where it is installed
 	@$(SUITE) fmt cargo fmt --all --check
@@ -50,8 +52,7 @@ lint: setup ## Formatting, clippy, and cargo-deny where it is installed
 	@if command -v cargo-deny >/dev/null; then $(SUITE) deny cargo deny check; \
 	 else echo "deny: cargo-deny is not installed, licences and advisories were not checked"; fi
 
-unit: build images
-	cargo build --release $(CARGO_FLAGS) --bin token-sim
+unit: build images letters-binary
 	@$(SUITE) nextest cargo nextest run --release $(CARGO_FLAGS) --workspace
 
 vectors: setup ## RFC 4226 and RFC 6238 on the emulated Cortex-M0
@@ -87,6 +88,7 @@ letters: letters-binary ## The typesetter of labels and letters, built and teste
 install: build letters-binary ## Binaries, units, rules, default configuration; PREFIX=/usr SYSCONFDIR=/etc DESTDIR=
 	install -D -m 0755 $(BIN) $(DESTDIR)$(PREFIX)/bin/countersign
 	install -D -s -m 0755 $(LETTERS_BIN) $(DESTDIR)$(PREFIX)/lib/countersign/countersign-letters
+	install -D -m 0755 $(TOKEN_SIM) $(DESTDIR)$(PREFIX)/lib/countersign/token-sim
 	install -d $(DESTDIR)$(PREFIX)/lib/systemd/system
 	sed 's|/usr/bin/|$(PREFIX)/bin/|' packaging/countersign.service \
 	    >$(DESTDIR)$(PREFIX)/lib/systemd/system/countersign.service

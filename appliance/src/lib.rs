@@ -5,6 +5,7 @@
 
 pub mod api;
 pub mod appliance;
+mod beside;
 pub mod bell;
 pub mod cli;
 pub mod clock;

@@ -17,6 +17,7 @@ pub mod process;
 pub mod race;
 pub mod scratch;
 pub mod steady;
+pub mod terminal;
 pub mod time;
 pub mod token;
 

@@ -29,6 +29,17 @@ pub fn make_maker(file: &Path) -> String {
     String::from_utf8(made.stdout).expect("hex").trim().to_owned()
 }
 
+/// The typesetter of labels.
+///
+/// # Panics
+/// When it has not been built.
+pub fn letters_binary() -> PathBuf {
+    let built = || target_dir().join("letters/release/countersign-letters");
+    let path = std::env::var_os("COUNTERSIGN_LETTERS").map_or_else(built, PathBuf::from);
+    assert!(path.exists(), "{} is missing: make letters-binary", path.display());
+    path
+}
+
 /// A running token.
 pub struct EmulatedToken {
     /// Its serial line.
@@ -44,7 +55,20 @@ impl EmulatedToken {
     /// # Panics
     /// When it does not start in time.
     pub fn start(directory: &Path, name: &str, serial: &str, maker: &Path) -> EmulatedToken {
-        let port = directory.join(format!("{name}.port"));
+        EmulatedToken::start_at(directory.join(format!("{name}.port")), directory, name, serial, maker)
+    }
+
+    /// The same with its serial line at a path of its own.
+    ///
+    /// # Panics
+    /// When it does not start in time.
+    pub fn start_at(
+        port: PathBuf,
+        directory: &Path,
+        name: &str,
+        serial: &str,
+        maker: &Path,
+    ) -> EmulatedToken {
         let display = directory.join(format!("{name}.display"));
         let mut child = Command::new(binary())
             .arg("--link")

@@ -17,7 +17,8 @@ use super::error::ApiError;
 use super::provisioning::bytes;
 use super::{Api, wire};
 use crate::clock::rfc3339;
-use crate::flows::{approvals, bench};
+use crate::flows::approvals;
+use crate::flows::bench::{self, Proof};
 use crate::store::device::StockRow;
 
 /// Items of a page, unless the caller wants fewer.
@@ -48,7 +49,8 @@ pub(super) async fn open(
     }))
 }
 
-/// Check a code from the display of a token in stock. The code is consumed; nobody is logged in.
+/// Check a code from the display of a token in stock. The code is consumed; nobody is logged in. The third wrong code
+/// in a row revokes the token.
 #[utoipa::path(post, path = "/v1/provisioning/devices/{serial}/proof", tag = "provisioning",
     operation_id = "prove_device", params(("serial" = String, Path)), request_body = wire::DisplayedCode,
     responses(ApiError, (status = 200, description = "Judged", body = wire::Proved)))]
@@ -59,10 +61,10 @@ pub(super) async fn prove(
     Json(code): Json<wire::DisplayedCode>,
 ) -> Result<axum::Json<wire::Proved>, ApiError> {
     let serial = Serial::parse(&serial).map_err(|error| ApiError::malformed(error.to_string()))?;
-    let refusal = api
+    let proof = api
         .act_as(caller, Right::Provision, move |app, caller| bench::prove(app, caller, &serial, &code.otp))
         .await?;
-    Ok(axum::Json(wire::Proved { proved: refusal.is_none() }))
+    Ok(axum::Json(wire::Proved { proved: proof == Proof::Fresh, revoked: proof == Proof::Revoked }))
 }
 
 /// Sign what a station says of its batch, with the appliance's own key.

@@ -482,6 +482,8 @@ pub struct DisplayedCode {
 pub struct Proved {
     /// Whether the code was fresh and is consumed.
     pub proved: bool,
+    /// Whether this was one wrong code too many: the token's secret is erased, and it must be provisioned again.
+    pub revoked: bool,
 }
 
 /// What a station says of its batch.

@@ -21,7 +21,7 @@ mod operator;
 mod output;
 mod serve;
 mod sms;
-mod technician;
+pub(crate) mod technician;
 mod token;
 mod user;
 mod verify;

@@ -6,6 +6,7 @@ use std::net::TcpListener;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 /// Label of the demo's token in the software HSM.
 pub(super) const TOKEN_LABEL: &str = "countersign-demo";
@@ -108,16 +109,40 @@ address = "127.0.0.1:{port}"
 [[modem]]
 id = "emulated"
 port = {modem}
-"#,
+{provisioning}"#,
             state = text(self.dir.clone()),
             module = self.module,
             pin = text(self.pin_file()),
             conf = text(self.softhsm_conf()),
             socket = text(self.socket()),
             modem = text(self.modem()),
+            provisioning = self.maker()?,
         );
         self.write("countersign.toml", &config)?;
         Ok(port)
+    }
+
+    /// Makes a maker of emulated tokens and gives the configuration that trusts it; empty where no emulated token is
+    /// installed. The station finds its key beside the socket.
+    fn maker(&self) -> Result<String, SiteError> {
+        let key = self.dir.join("maker.key");
+        let Some(program) = crate::cli::technician::emulator::program() else { return Ok(String::new()) };
+        if key.exists() {
+            // A second configuration, since the port was taken: the key of the first one is of no use to anybody.
+            fs::remove_file(&key).map_err(|error| SiteError::Io(key.clone(), error))?;
+        }
+        let made = Command::new(program).args(["make-maker", "--out"]).arg(&key).output();
+        match made {
+            Ok(made) if made.status.success() => {
+                let public = String::from_utf8_lossy(&made.stdout).trim().to_owned();
+                Ok(format!("\n[provisioning]\nmaker_keys = [\"{public}\"]\n"))
+            }
+            Ok(made) => {
+                let said = String::from_utf8_lossy(&made.stderr).trim().to_owned();
+                Err(SiteError::Io(key, io::Error::other(said)))
+            }
+            Err(error) => Err(SiteError::Io(key, error)),
+        }
     }
 
     /// Whether another process has taken the port meanwhile.

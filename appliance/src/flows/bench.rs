@@ -10,6 +10,7 @@ use oath::Code;
 
 use super::guess::pad;
 use super::provision::device;
+use super::tokens::{self, Change};
 use super::{Caller, FlowError};
 use crate::appliance::Appliance;
 use crate::store::device::StockRow;
@@ -21,18 +22,39 @@ const BATCH_LABEL: &[u8] = b"countersign batch 1";
 /// Longest text of a batch, in bytes: its name and a hash.
 const BATCH_TEXT_MAX: usize = 1024;
 
+/// Wrong codes in a row after which a token in stock is revoked: it does not hold the secret that we think.
+const WRONG_MAX: u32 = 3;
+
+/// What came of a code at the bench.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Proof {
+    /// It was right, and is consumed.
+    Fresh,
+    /// It was not.
+    Refused,
+    /// It was the last wrong one: the token is revoked.
+    Revoked,
+}
+
 /// Checks a code from the display of a token in stock and consumes it. Nobody is logged in by it, and a token that
 /// is somebody's is not touched.
 ///
 /// # Errors
 /// [`FlowError::NotFound`] for an unknown token; [`FlowError::Conflict`] unless it is in stock, committed and not
-/// locked; when the HSM or the store cannot answer. A wrong code is no error: it is `Some` reason.
-pub fn prove(
-    app: &Appliance,
-    caller: &Caller,
-    serial: &Serial,
-    otp: &str,
-) -> Result<Option<Reason>, FlowError> {
+/// locked; when the HSM or the store cannot answer. A wrong code is no error.
+pub fn prove(app: &Appliance, caller: &Caller, serial: &Serial, otp: &str) -> Result<Proof, FlowError> {
+    let Some(reason) = judge(app, caller, serial, otp)? else { return Ok(Proof::Fresh) };
+    let row = app.store.read(|c| token::by_serial(c, serial))?.ok_or(FlowError::NotFound("token"))?;
+    let in_stock = row.state.lifecycle == Lifecycle::InStock;
+    if reason != Reason::Wrong || !in_stock || row.state.failures < WRONG_MAX {
+        return Ok(Proof::Refused);
+    }
+    tokens::change(app, caller, serial, Change::Revoke)?;
+    Ok(Proof::Revoked)
+}
+
+/// None for a fresh code, which is consumed.
+fn judge(app: &Appliance, caller: &Caller, serial: &Serial, otp: &str) -> Result<Option<Reason>, FlowError> {
     let found = app.store.read(|c| token::by_serial(c, serial))?.ok_or(FlowError::NotFound("token"))?;
     let _order = app.lock_user(&found.user_id.unwrap_or(found.id))?;
     let row = app.store.read(|c| token::by_serial(c, serial))?.ok_or(FlowError::NotFound("token"))?;

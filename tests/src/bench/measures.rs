@@ -7,10 +7,11 @@ use std::time::Duration;
 use tempfile::TempDir;
 
 use super::disk::{Blocks, RawStore};
+use super::provision::Bench;
 use super::readings::Readings;
 use super::stage::{PHONES, Stage, USERS, token_directory};
 use super::worker::Worker;
-use super::{http, raw, sms};
+use super::{http, million, raw, sms};
 
 /// How often each measure is taken; the median is reported.
 pub(super) const ROUNDS: usize = 5;
@@ -35,26 +36,42 @@ pub(super) enum Kind {
     Verify,
     Refuse,
     Sms,
+    Provision,
+    Modems,
+    Million,
 }
 
 /// A kind of measure, at each of these loads, for so long.
 pub(super) struct Step {
     pub(super) kind: Kind,
     pub(super) clients: &'static [usize],
+    /// Not bound to what else is measured in the same seconds: these are taken once, with rounds of their own.
+    pub(super) once: bool,
     ms: u64,
 }
 
-pub(super) const STEPS: [Step; 10] = [
-    Step { kind: Kind::Fsync, clients: &[ALONE], ms: 300 },
-    Step { kind: Kind::RawHmac, clients: &[ALONE], ms: 500 },
-    Step { kind: Kind::ChildMatch, clients: &CLIENTS, ms: 700 },
-    Step { kind: Kind::RawCycle, clients: &[ALONE], ms: 500 },
-    Step { kind: Kind::ChildCycle, clients: &[BUSY], ms: 700 },
-    Step { kind: Kind::Store, clients: &CLIENTS, ms: 1000 },
-    Step { kind: Kind::Null, clients: &CLIENTS, ms: 700 },
-    Step { kind: Kind::Verify, clients: &CLIENTS, ms: 1500 },
-    Step { kind: Kind::Refuse, clients: &CLIENTS, ms: 1000 },
-    Step { kind: Kind::Sms, clients: &[ALONE], ms: 0 },
+const fn round(kind: Kind, clients: &'static [usize], ms: u64) -> Step {
+    Step { kind, clients, once: false, ms }
+}
+
+const fn once(kind: Kind) -> Step {
+    Step { kind, clients: &[ALONE], once: true, ms: 0 }
+}
+
+pub(super) const STEPS: [Step; 13] = [
+    round(Kind::Fsync, &[ALONE], 300),
+    round(Kind::RawHmac, &[ALONE], 500),
+    round(Kind::ChildMatch, &CLIENTS, 700),
+    round(Kind::RawCycle, &[ALONE], 500),
+    round(Kind::ChildCycle, &[BUSY], 700),
+    round(Kind::Store, &CLIENTS, 1000),
+    round(Kind::Null, &CLIENTS, 700),
+    round(Kind::Verify, &CLIENTS, 1500),
+    round(Kind::Refuse, &CLIENTS, 1000),
+    round(Kind::Sms, &[ALONE], 0),
+    once(Kind::Provision),
+    once(Kind::Modems),
+    once(Kind::Million),
 ];
 
 impl Step {
@@ -68,6 +85,9 @@ impl Step {
             Kind::Verify => "verify",
             Kind::Refuse => "refuse",
             Kind::Sms => "SMS",
+            Kind::Provision => "provisioning",
+            Kind::Modems => "modems side by side",
+            Kind::Million => "a million tokens",
         }
     }
 }
@@ -82,7 +102,7 @@ pub(super) struct Measure {
     what: &'static str,
 }
 
-pub(super) const MEASURES: [Measure; 13] = [
+pub(super) const MEASURES: [Measure; 26] = [
     Measure {
         key: "hsm_raw_hmac_per_s",
         kind: Kind::RawHmac,
@@ -163,6 +183,84 @@ pub(super) const MEASURES: [Measure; 13] = [
         headline: ALONE,
         what: "the same, 99th percentile",
     },
+    Measure {
+        key: "provision_s",
+        kind: Kind::Provision,
+        headline: ALONE,
+        what: "countersign technician station at one emulated token after the other on a pty, each of 8: from its maker's word to the code that proves it, the emulated person's 1.3 s before the button included",
+    },
+    Measure {
+        key: "provision_attest_s",
+        kind: Kind::Provision,
+        headline: ALONE,
+        what: "of it: who the token is, and the maker's word checked in the HSM; the batch file is not kept",
+    },
+    Measure {
+        key: "provision_challenge_s",
+        kind: Kind::Provision,
+        headline: ALONE,
+        what: "of it: who the token is, the host key, and the token asks for its button",
+    },
+    Measure {
+        key: "provision_press_s",
+        kind: Kind::Provision,
+        headline: ALONE,
+        what: "of it: the emulated person presses, the token signs, the HSM makes and wraps the secret",
+    },
+    Measure {
+        key: "provision_install_s",
+        kind: Kind::Provision,
+        headline: ALONE,
+        what: "of it: the token unwraps, proves and commits, shows a code, and the appliance consumes it",
+    },
+    Measure {
+        key: "tokens_per_min_1_port",
+        kind: Kind::Provision,
+        headline: ALONE,
+        what: "the same station at one port, 8 tokens, once",
+    },
+    Measure {
+        key: "tokens_per_min_4_ports",
+        kind: Kind::Provision,
+        headline: ALONE,
+        what: "the same at four ports, 32 tokens, once",
+    },
+    Measure {
+        key: "sms_per_cycle_1",
+        kind: Kind::Modems,
+        headline: ALONE,
+        what: "messages that leave while a modem sends one, its network taking 2 s to acknowledge: 6 messages, one emulated modem, once",
+    },
+    Measure {
+        key: "sms_per_cycle_2",
+        kind: Kind::Modems,
+        headline: ALONE,
+        what: "the same with two modems and 12 messages",
+    },
+    Measure {
+        key: "sms_per_cycle_4",
+        kind: Kind::Modems,
+        headline: ALONE,
+        what: "the same with four modems and 24 messages",
+    },
+    Measure {
+        key: "throughput_1m_over_1k",
+        kind: Kind::Million,
+        headline: ALONE,
+        what: "verify_http_durable_per_s at 64 connections with a million users and tokens over the same with 1024, 5 pairs of 1.5 s; the same 1024 are verified",
+    },
+    Measure {
+        key: "start_1m_s",
+        kind: Kind::Million,
+        headline: ALONE,
+        what: "a million users and tokens: from the start of the daemon to /readyz, 5 starts",
+    },
+    Measure {
+        key: "rss_1m_mib",
+        kind: Kind::Million,
+        headline: ALONE,
+        what: "a million users and tokens: VmRSS of the daemon after each load, without its HSM child",
+    },
 ];
 
 impl Measure {
@@ -170,6 +268,7 @@ impl Measure {
     pub(super) fn load(&self, clients: usize) -> String {
         let who = match self.kind {
             Kind::Sms => return format!("one at a time, {PHONES} in {ROUNDS} rounds: {}", self.what),
+            Kind::Provision | Kind::Modems | Kind::Million => return self.what.to_owned(),
             Kind::Null | Kind::Verify | Kind::Refuse => "connection",
             _ => "thread",
         };
@@ -190,8 +289,15 @@ impl Measure {
         self.step().clients
     }
 
-    pub(super) fn is_latency(&self) -> bool {
-        self.key.ends_with("_ms")
+    /// What its figures are followed by.
+    pub(super) fn unit(&self) -> &'static str {
+        const UNITS: [(&str, &str); 5] =
+            [("_per_s", " /s"), ("_ms", " ms"), ("_s", " s"), ("_mib", " MiB"), ("_over_1k", "")];
+        let found = UNITS.iter().find(|(ending, _)| self.key.ends_with(ending));
+        found.map_or_else(
+            || if self.key.starts_with("tokens_per_min") { " /min" } else { "" },
+            |(_, unit)| unit,
+        )
     }
 
     /// Which percentile of its readings is reported. SMS are single readings; elsewhere a reading is a round.
@@ -207,6 +313,7 @@ pub(super) struct Subjects {
     blocks: Blocks,
     store: RawStore,
     stage: Stage,
+    state: PathBuf,
     sms_taken: usize,
     _tokens: [TempDir; 2],
 }
@@ -220,7 +327,8 @@ impl Subjects {
         let mut stage = Stage::start(state);
         http::warm(&mut stage);
         let (blocks, store) = (Blocks::create(state), RawStore::create(state));
-        Subjects { raw, child, blocks, store, stage, sms_taken: 0, _tokens: tokens }
+        let state = state.to_owned();
+        Subjects { raw, child, blocks, store, stage, state, sms_taken: 0, _tokens: tokens }
     }
 
     /// Takes one measure once.
@@ -251,6 +359,9 @@ impl Subjects {
                 self.sms_taken += count;
                 return;
             }
+            Kind::Provision => return Bench::start().take(readings),
+            Kind::Modems => return sms::side_by_side(readings),
+            Kind::Million => return million::take(&self.state, stage, readings),
         };
         readings.push(key, clients, rate);
     }

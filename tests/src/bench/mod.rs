@@ -6,7 +6,9 @@
 mod disk;
 mod http;
 mod measures;
+mod million;
 mod page;
+mod provision;
 mod raw;
 mod readings;
 mod report;
@@ -60,16 +62,16 @@ fn state_in(directory: &Path) -> PathBuf {
 }
 
 fn measure(state: &Path) -> Readings {
-    let turns: usize = STEPS.iter().map(|step| step.clients.len()).sum();
-    let length = u64::try_from(turns * ROUNDS).expect("few measures");
+    let turns: usize = STEPS.iter().map(|step| step.clients.len() * if step.once { 1 } else { ROUNDS }).sum();
+    let length = u64::try_from(turns).expect("few measures");
     let bar = ProgressBar::new(length)
         .with_style(ProgressStyle::with_template(BAR).expect("a good template"))
         .with_message("starting the appliance");
     bar.tick();
     let mut subjects = Subjects::start(state);
     let mut readings = Readings::default();
-    for _ in 0..ROUNDS {
-        for step in &STEPS {
+    for round in 0..ROUNDS {
+        for step in STEPS.iter().filter(|step| !step.once || round + 1 == ROUNDS) {
             for &clients in step.clients {
                 bar.set_message(step.name());
                 subjects.take(step, clients, &mut readings);

@@ -93,12 +93,23 @@ fn charts(report: &Report) -> Vec<String> {
         at("sms_enqueue_to_pdu_p50_ms", 1, "half within"),
         at("sms_enqueue_to_pdu_p99_ms", 1, "99 of 100 within"),
     ];
+    let bench = [
+        at("provision_s", 1, "a token, in all"),
+        at("provision_attest_s", 1, "its maker's word"),
+        at("provision_challenge_s", 1, "to its question"),
+        at("provision_press_s", 1, "button, secret"),
+        at("provision_install_s", 1, "install, commit, code"),
+    ];
+    let modems = [("sms_per_cycle_1", "one modem"), ("sms_per_cycle_2", "two"), ("sms_per_cycle_4", "four")]
+        .map(|(key, label)| at(key, 1, label));
     vec![
         chart(&format!("Per second, {BUSY} connections"), "what a verification is made of", busy),
         chart("Durable per second", "by number of clients", durable.into_iter().flatten()),
         chart("HSM, per second", "a judged code is five MACs: two over states, three factors", hsm),
         chart("Verification, milliseconds", &latency_note(), latency.into_iter().flatten()),
         chart("SMS, milliseconds", "from the order to the PDU in the emulated network, modem idle", sms),
+        chart("SMS per cycle", "messages that leave while one modem sends one", modems),
+        chart("Provisioning, seconds", "a token at the station; a person's 1.3 s are in it", bench),
     ]
 }
 
@@ -165,7 +176,7 @@ fn figures(figures: &[Row]) -> String {
     let mut rows = String::new();
     for row in figures {
         let class = if row.headline { " class=\"headline\"" } else { "" };
-        let unit = if row.latency { " ms" } else { " /s" };
+        let unit = row.unit;
         writeln!(
             rows,
             "<tr{class}><td>{}</td><td class=\"n\">{}</td><td class=\"n\">{}</td><td class=\"n\">{}{unit}</td>\

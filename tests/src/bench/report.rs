@@ -21,7 +21,7 @@ pub(super) struct Row {
     pub(super) spread: Spread,
     pub(super) load: String,
     pub(super) headline: bool,
-    pub(super) latency: bool,
+    pub(super) unit: &'static str,
 }
 
 /// How one measure stands to another; the median over the rounds, each with both.
@@ -121,7 +121,7 @@ fn rows(measure: &Measure, readings: &Readings) -> Vec<Row> {
             spread: series.spread(),
             load: measure.load(clients),
             headline: clients == measure.headline,
-            latency: measure.is_latency(),
+            unit: measure.unit(),
         }
     };
     measure.clients().iter().map(row).collect()

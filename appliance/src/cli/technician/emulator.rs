@@ -54,7 +54,12 @@ impl Works {
             Err(error) if state.is_some() && error.kind() == std::io::ErrorKind::AlreadyExists => {}
             Err(error) => return Err(Failure::unavailable(format!("{}: {error}", directory.display()))),
         }
-        Ok(Works { program: program(), maker: maker.to_owned(), directory, forget: state.is_none() })
+        Ok(Works {
+            program: program().unwrap_or_else(|| PROGRAM.into()),
+            maker: maker.to_owned(),
+            directory,
+            forget: state.is_none(),
+        })
     }
 
     /// Plugs a token in. A new one is attested by the maker; one that was here before is as it was.
@@ -66,15 +71,37 @@ impl Works {
                 fs::remove_file(stale).map_err(Failure::unavailable)?;
             }
         }
+        let begun = Instant::now();
+        let mut token = self.spawn(serial, &port, &display, &at("flash"))?;
+        while !token.port.exists() {
+            if begun.elapsed() > START_DEADLINE {
+                return Err(Failure::unavailable(format!("the emulated token {serial} did not start")));
+            }
+            std::thread::sleep(LOOK);
+            // The one that a cut station left behind may still hold its flash for a moment.
+            if token.child.try_wait().map_err(Failure::fault)?.is_some() {
+                token = self.spawn(serial, &port, &display, &at("flash"))?;
+            }
+        }
+        Ok(token)
+    }
+
+    fn spawn(
+        &self,
+        serial: &str,
+        port: &Path,
+        display: &Path,
+        flash: &Path,
+    ) -> Result<EmulatedToken, Failure> {
         let mut child = Command::new(&self.program)
             .arg("--link")
-            .arg(&port)
+            .arg(port)
             .arg("--state")
-            .arg(at("flash"))
+            .arg(flash)
             .args(["--serial", serial, "--auto-press", "--end-with-input", "--maker-key"])
             .arg(&self.maker)
             .arg("--display")
-            .arg(&display)
+            .arg(display)
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
@@ -86,16 +113,7 @@ impl Works {
                 ))
             })?;
         let fingers = child.stdin.take().ok_or_else(|| Failure::fault("a pipe was asked for"))?;
-        let mut token = EmulatedToken { port, display, child, fingers };
-        let begun = Instant::now();
-        while !token.port.exists() {
-            let ended = token.child.try_wait().map_err(Failure::fault)?;
-            if ended.is_some() || begun.elapsed() > START_DEADLINE {
-                return Err(Failure::unavailable(format!("the emulated token {serial} did not start")));
-            }
-            std::thread::sleep(LOOK);
-        }
-        Ok(token)
+        Ok(EmulatedToken { port: port.to_owned(), display: display.to_owned(), child, fingers })
     }
 }
 
@@ -109,12 +127,9 @@ impl Drop for Works {
     }
 }
 
-fn program() -> PathBuf {
-    if let Some(named) = std::env::var_os(PROGRAM_VARIABLE) {
-        return named.into();
-    }
-    let beside = std::env::current_exe().ok().and_then(|own| Some(own.parent()?.join(PROGRAM)));
-    beside.filter(|path| path.is_file()).unwrap_or_else(|| PROGRAM.into())
+/// The emulated token's program, where it is installed or built.
+pub(crate) fn program() -> Option<PathBuf> {
+    crate::beside::find(PROGRAM, PROGRAM_VARIABLE)
 }
 
 /// A token that is plugged in for as long as this lives.

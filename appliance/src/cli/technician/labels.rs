@@ -1,7 +1,7 @@
 //! Labels for the tokens of a batch: a job for the typesetter, a PDF from it.
 
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use serde::Serialize;
@@ -59,7 +59,7 @@ pub(super) fn write(batch: &Batch, kind: &str, path: &Path) -> Result<(), String
 }
 
 fn typeset(job: &[u8]) -> Result<Vec<u8>, String> {
-    let Some(program) = helper() else {
+    let Some(program) = crate::beside::find(HELPER, HELPER_VARIABLE) else {
         return Err(format!(
             "no labels: {HELPER} is neither beside countersign nor in ../lib/countersign; install it, or name it \
              in {HELPER_VARIABLE}, and run the station again with the same --state"
@@ -86,15 +86,4 @@ fn typeset(job: &[u8]) -> Result<Vec<u8>, String> {
     }
     let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
     Err(format!("no labels: {} ended with {}: {said}", program.display(), output.status))
-}
-
-fn helper() -> Option<PathBuf> {
-    if let Some(named) = std::env::var_os(HELPER_VARIABLE) {
-        return Some(named.into());
-    }
-    let own = std::env::current_exe().ok()?;
-    let directory = own.parent()?;
-    [directory.join(HELPER), directory.join("../lib/countersign").join(HELPER)]
-        .into_iter()
-        .find(|path| path.is_file())
 }

@@ -2,6 +2,8 @@
 
 use std::io::{ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use link::{Call, Event, Request, Session, Waiting};
@@ -21,6 +23,7 @@ pub(super) struct Line {
     path: PathBuf,
     session: Session,
     begun: Instant,
+    cut: Option<Arc<AtomicBool>>,
 }
 
 /// What came of a request when nothing went wrong with the line.
@@ -43,7 +46,12 @@ impl Line {
         let mut first = [0; 4];
         rustix::rand::getrandom(&mut first, rustix::rand::GetRandomFlags::empty()).map_err(Failure::fault)?;
         let session = Session::new(u32::from_be_bytes(first));
-        Ok(Line { port, path: path.to_owned(), session, begun: Instant::now() })
+        Ok(Line { port, path: path.to_owned(), session, begun: Instant::now(), cut: None })
+    }
+
+    /// The same; a request under way is given up once the flag is set, as if the cable were pulled.
+    pub(super) fn open_until(path: &Path, cut: &Arc<AtomicBool>) -> Result<Self, Failure> {
+        Ok(Line { cut: Some(Arc::clone(cut)), ..Self::open(path)? })
     }
 
     fn now_ms(&self) -> u64 {
@@ -72,6 +80,9 @@ impl Line {
         let mut buffer = [0; READ_OCTETS];
         let mut told = false;
         loop {
+            if self.cut.as_ref().is_some_and(|cut| cut.load(Ordering::Relaxed)) {
+                return Err(Failure::unavailable("the station was told to end"));
+            }
             if let Some(frame) = self.session.poll_transmit() {
                 let frame = frame.to_vec();
                 self.port.write_all(&frame).map_err(|_| self.unplugged())?;

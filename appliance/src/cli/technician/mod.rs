@@ -1,7 +1,7 @@
 //! `countersign technician ...`: hardware tokens at the bench. The station drives the serial line; keys and secrets
 //! are the appliance's and the HSM's, and nothing of a secret ever passes here in clear.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand, ValueEnum};
@@ -13,23 +13,27 @@ use super::{EXIT_DONE, EXIT_REFUSED, Global};
 
 mod batch;
 mod board;
-mod emulator;
+mod desk;
+pub(crate) mod emulator;
 mod files;
+mod interrupt;
 mod labels;
 mod line;
+mod ports;
 mod screen;
 mod seat;
 mod station;
 mod stock;
 mod work;
 
+use ports::{Devices, Port};
 use work::Outcome;
 
 /// Hardware tokens at the bench.
 #[derive(Subcommand)]
 pub(super) enum TechnicianCommand {
-    /// List serial ports that may have a token.
-    List,
+    /// List the tokens that are plugged in: each is asked who it is. Changes nothing.
+    List(Devices),
     /// Ask the token at a port who it is. Changes nothing.
     Identify(Port),
     /// Check the maker's word for the token at a port.
@@ -57,12 +61,7 @@ pub(super) enum TechnicianCommand {
         /// Its name.
         name: String,
     },
-    /// List hardware tokens, and where they are.
-    Stock {
-        /// Of this batch only.
-        #[arg(long)]
-        batch: Option<String>,
-    },
+    Stock(stock::StockArgs),
     /// The token's firmware.
     #[command(subcommand)]
     Firmware(FirmwareCommand),
@@ -73,14 +72,6 @@ pub(super) enum TechnicianCommand {
 pub(super) enum FirmwareCommand {
     /// Ask the token at a port for the version and hash of its image. Changes nothing.
     Info(Port),
-}
-
-/// Where the token is plugged in.
-#[derive(Args)]
-pub(super) struct Port {
-    /// Serial port.
-    #[arg(long, value_name = "PATH")]
-    port: PathBuf,
 }
 
 /// What codes move with.
@@ -127,41 +118,43 @@ pub(super) struct ProvisionArgs {
 pub(super) fn run(global: &Global, command: TechnicianCommand) -> Result<ExitCode, Failure> {
     let client = Client::new(global)?;
     match command {
-        TechnicianCommand::List => list(global),
-        TechnicianCommand::Identify(at) => report(global, &work::identify(&at.port)?),
-        TechnicianCommand::Attest(at) => report(global, &work::attest(&client, &at.port)?),
-        TechnicianCommand::Provision(args) => {
-            let wanted = work::Wanted {
-                kind: args.kind.name(),
-                algorithm: args.algorithm,
-                digits: args.digits,
-                slot: args.slot,
-                batch: args.batch,
-            };
-            let quiet = global.quiet || global.json;
-            let tell = |text: &str| {
-                if !quiet {
-                    eprintln!("{text}");
-                }
-            };
-            report(global, &work::provision(&client, &args.at.port, &wanted, &tell)?)
-        }
+        TechnicianCommand::List(devices) => list(global, &devices),
+        TechnicianCommand::Identify(at) => report(global, &work::identify(&at.choose()?)?),
+        TechnicianCommand::Attest(at) => report(global, &work::attest(&client, &at.choose()?)?),
+        TechnicianCommand::Provision(args) => provision(global, &client, args),
         TechnicianCommand::Verify { serial, code } => {
             super::verify::run(global, super::verify::VerifyArgs::of_token(serial, code))
         }
-        TechnicianCommand::SetClock(at) => report(global, &work::order(&client, &at.port, "set-clock")?),
-        TechnicianCommand::Lock(at) => report(global, &work::order(&client, &at.port, "lock")?),
-        TechnicianCommand::Return(at) => report(global, &work::order(&client, &at.port, "return")?),
-        TechnicianCommand::Wipe(at) => report(global, &work::order(&client, &at.port, "wipe")?),
+        TechnicianCommand::SetClock(at) => report(global, &work::order(&client, &at.choose()?, "set-clock")?),
+        TechnicianCommand::Lock(at) => report(global, &work::order(&client, &at.choose()?, "lock")?),
+        TechnicianCommand::Return(at) => report(global, &work::order(&client, &at.choose()?, "return")?),
+        TechnicianCommand::Wipe(at) => report(global, &work::order(&client, &at.choose()?, "wipe")?),
         TechnicianCommand::Station(args) => station::run(global, &args),
         TechnicianCommand::OpenBatch { name } => super::approval::open_batch(global, &client, name),
-        TechnicianCommand::Stock { batch } => stock::run(global, batch.as_deref()),
+        TechnicianCommand::Stock(args) => stock::run(global, args),
         TechnicianCommand::Firmware(FirmwareCommand::Info(at)) => firmware(global, &at),
     }
 }
 
+fn provision(global: &Global, client: &Client<'_>, args: ProvisionArgs) -> Result<ExitCode, Failure> {
+    let wanted = work::Wanted {
+        kind: args.kind.name(),
+        algorithm: args.algorithm,
+        digits: args.digits,
+        slot: args.slot,
+        batch: args.batch,
+    };
+    let quiet = global.quiet || global.json;
+    let tell = |text: &str| {
+        if !quiet {
+            eprintln!("{text}");
+        }
+    };
+    report(global, &work::provision(client, &args.at.choose()?, &wanted, &tell)?)
+}
+
 fn firmware(global: &Global, at: &Port) -> Result<ExitCode, Failure> {
-    match work::firmware(&at.port)? {
+    match work::firmware(&at.choose()?)? {
         Ok(firmware) => print(global, &firmware, |firmware| {
             format!("version  {}\nhash     {}", firmware.version, firmware.hash)
         }),
@@ -169,33 +162,40 @@ fn firmware(global: &Global, at: &Port) -> Result<ExitCode, Failure> {
     }
 }
 
-/// A port as it is listed.
+/// A port, and what is found there.
 #[derive(Serialize)]
 struct Listed {
-    port: String,
-    usb: Option<String>,
+    port: PathBuf,
+    #[serde(flatten)]
+    found: Outcome,
 }
 
-fn list(global: &Global) -> Result<ExitCode, Failure> {
-    let found = serialport::available_ports().map_err(Failure::unavailable)?;
-    let ports: Vec<Listed> = found
-        .into_iter()
-        .map(|port| Listed {
-            port: port.port_name,
-            usb: match port.port_type {
-                serialport::SerialPortType::UsbPort(usb) => {
-                    let name = usb.product.unwrap_or_default();
-                    Some(format!("{:04x}:{:04x} {name}", usb.vid, usb.pid).trim_end().to_owned())
-                }
-                _ => None,
-            },
-        })
-        .collect();
-    print(global, &ports, |ports| {
-        let rows: Vec<[String; 2]> =
-            ports.iter().map(|p| [p.port.clone(), p.usb.clone().unwrap_or_default()]).collect();
-        table(["PORT", "USB"], &rows)
+fn list(global: &Global, devices: &Devices) -> Result<ExitCode, Failure> {
+    let ports = devices.all();
+    // A port where nothing answers takes seconds: all are asked at once.
+    let found: Vec<Outcome> = std::thread::scope(|scope| {
+        let asked: Vec<_> = ports.iter().map(|port| scope.spawn(|| found_at(port))).collect();
+        asked
+            .into_iter()
+            .map(|asked| asked.join().map_err(|_| Failure::fault("a port's thread ended early")))
+            .collect::<Result<_, _>>()
+    })?;
+    let listed: Vec<Listed> =
+        ports.into_iter().zip(found).map(|(port, found)| Listed { port, found }).collect();
+    print(global, &listed, |listed| {
+        let row = |one: &Listed| {
+            let firmware = one.found.firmware.split(' ').next().unwrap_or_default().to_owned();
+            let serial = one.found.serial.clone().unwrap_or_default();
+            let error = one.found.error.clone().unwrap_or_default();
+            [one.port.display().to_string(), serial, one.found.state.clone(), firmware, error]
+        };
+        let rows: Vec<[String; 5]> = listed.iter().map(row).collect();
+        table(["PORT", "SERIAL", "STATE", "FIRMWARE", "ERROR"], &rows)
     })
+}
+
+fn found_at(port: &Path) -> Outcome {
+    work::identify(port).unwrap_or_else(|failure| Outcome::unknown(failure.to_string()))
 }
 
 fn report(global: &Global, outcome: &Outcome) -> Result<ExitCode, Failure> {

@@ -1,49 +1,49 @@
 //! `countersign technician station`: a box of tokens at several ports, one after the other, until the batch is done.
 
 use std::collections::VecDeque;
-use std::io::BufRead;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{self, Receiver, RecvTimeoutError, TryRecvError};
-use std::time::Duration;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use clap::Args;
 use parking_lot::Mutex;
 use serde::Serialize;
 
-use super::super::client::Client;
+use super::super::client::{Client, segment};
 use super::super::output::{Failure, print};
 use super::super::{EXIT_DONE, EXIT_REFUSED, Global};
 use super::batch::{Batch, Item, Progress};
-use super::board::{Board, Line};
+use super::desk::{Desk, PORTS_MAX};
 use super::emulator::Works;
-use super::screen::{Did, Screen};
-use super::seat::{self, News, Place, Shared};
-use super::{Kind, labels, work};
+use super::ports::Devices;
+use super::seat::{Place, Shared};
+use super::{Kind, interrupt, labels, work};
 use crate::api::wire;
 
-/// Ports of one station at the most.
-const PORTS_MAX: usize = 16;
 /// Longest name of a batch, in characters: it stands on one line of a label.
 const BATCH_MAX: usize = 24;
-/// Longest wait for news.
-const NEWS_WAIT: Duration = Duration::from_millis(100);
+/// Emulated tokens of one name at the most: a serial ends in four digits.
+const SERIALS_MAX: u16 = 9999;
+/// The maker of emulated tokens, beside the daemon's socket: where the demo puts it.
+const MAKER: &str = "maker.key";
 
 /// Work through a box of tokens, at several ports at once.
 ///
-/// Each token is checked, provisioned and proved by a code from its display; then the next one is plugged in. Type a
-/// code and press Enter; where several ports wait, type the port's number, a space and the code. Exit 0 when all are
-/// done, 1 when some failed or are left.
+/// Takes up whatever token is plugged in, unless ports are named. Each token is checked, provisioned and proved by a
+/// code from its display; then the next one is plugged in. Type a code and press Enter; Tab goes to another port, r
+/// tries a failed token again, s gives one up, q ends. Exit 0 when all are done, 1 when some failed or are left.
 #[derive(Args)]
 pub(in super::super) struct StationArgs {
-    /// Serial port; once for each.
-    #[arg(long = "port", value_name = "PATH", required_unless_present = "emulator")]
+    /// Serial port; once for each. Without one, each token that udev recognises is taken up.
+    #[arg(long = "port", value_name = "PATH")]
     ports: Vec<PathBuf>,
+    #[command(flatten)]
+    devices: Devices,
     /// Emulate tokens, this many at once.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=PORTS_MAX as i64))]
     emulator: Option<u8>,
-    /// The maker of emulated tokens; the appliance must trust it.
+    /// The maker of emulated tokens, whom the appliance must trust; without it, maker.key beside the daemon's socket.
     #[arg(long, value_name = "FILE", env = "COUNTERSIGN_MAKER_KEY")]
     maker_key: Option<PathBuf>,
     /// Name of the batch.
@@ -107,16 +107,14 @@ pub(super) fn run(global: &Global, args: &StationArgs) -> Result<ExitCode, Failu
     let total = total(args);
     let works = match args.emulator {
         None => None,
-        Some(_) => {
-            let text =
-                "--emulator needs --maker-key FILE: the maker of the tokens, whom the appliance trusts";
-            let maker = args.maker_key.as_ref().ok_or_else(|| Failure::usage(text))?;
-            Some(Works::prepare(maker, args.state.as_deref())?)
-        }
+        Some(_) => Some(Works::prepare(&maker(global, args)?, args.state.as_deref())?),
     };
+    let devices = (args.ports.is_empty() && args.emulator.is_none()).then(|| args.devices.clone());
+    let cut = Arc::new(AtomicBool::new(false));
+    interrupt::note(Arc::clone(&cut)).map_err(Failure::fault)?;
     let shared = Shared {
         global,
-        queue: Mutex::new(emulated(args, &batch)),
+        queue: Mutex::new(emulated(&client, args, &batch)?),
         batch: Mutex::new(batch),
         wanted: work::Wanted {
             kind: args.kind.name(),
@@ -127,9 +125,21 @@ pub(super) fn run(global: &Global, args: &StationArgs) -> Result<ExitCode, Failu
         },
         works,
         stop: AtomicBool::new(false),
+        cut,
     };
-    work_through(&shared, &places, total)?;
+    work_through(&shared, places, devices, total)?;
     finish(global, &client, args, &shared, total)
+}
+
+/// The maker's key: the one that was named, or the one that the demo made.
+fn maker(global: &Global, args: &StationArgs) -> Result<PathBuf, Failure> {
+    let beside = || global.socket.parent().unwrap_or(Path::new(".")).join(MAKER);
+    let maker = args.maker_key.clone().unwrap_or_else(beside);
+    if args.maker_key.is_none() && !maker.is_file() {
+        let text = "--emulator needs --maker-key FILE: the maker of the tokens, whom the appliance trusts";
+        return Err(Failure::usage(text));
+    }
+    Ok(maker)
 }
 
 fn places(args: &StationArgs) -> Result<Vec<Place>, Failure> {
@@ -150,168 +160,44 @@ fn total(args: &StationArgs) -> Option<usize> {
     }
 }
 
-/// Serials to emulate: those of the batch that are not done yet.
-fn emulated(args: &StationArgs, batch: &Batch) -> VecDeque<String> {
-    let Some(at_once) = args.emulator else { return VecDeque::new() };
+/// Serials to emulate: those of the batch that are not done yet. Tokens without a batch file are new each time: they
+/// get serials that the appliance does not know.
+fn emulated(client: &Client<'_>, args: &StationArgs, batch: &Batch) -> Result<VecDeque<String>, Failure> {
+    let Some(at_once) = args.emulator else { return Ok(VecDeque::new()) };
     let count = match args.count {
         Some(count) if args.ports.is_empty() => count,
         _ => u16::from(at_once),
     };
     let name = if batch.name().is_empty() { "STATION" } else { batch.name() };
-    let name = name.to_ascii_uppercase().replace('.', "-");
-    (1..=count).map(|n| format!("{name}-{n:04}")).filter(|serial| !batch.is_done(serial)).collect()
+    // A token's serial is shorter than a batch's name may be; `-0001` follows.
+    let name: String =
+        name.to_ascii_uppercase().replace('.', "-").chars().take(link::SERIAL_MAX - 5).collect();
+    let mut serials = VecDeque::new();
+    for n in 1..=SERIALS_MAX {
+        if serials.len() == usize::from(count) || (args.state.is_some() && n > count) {
+            break;
+        }
+        let serial = format!("{name}-{n:04}");
+        let path = format!("/v1/provisioning/devices/{}", segment(&serial));
+        let taken = match args.state {
+            Some(_) => batch.is_done(&serial),
+            None => client.find::<wire::Device>(&path)?.is_some(),
+        };
+        if !taken {
+            serials.push_back(serial);
+        }
+    }
+    Ok(serials)
 }
 
 /// Runs all ports, and shows what they do, until there is nothing left or somebody ends it.
-fn work_through(shared: &Shared<'_>, places: &[Place], total: Option<usize>) -> Result<(), Failure> {
-    let names = places
-        .iter()
-        .map(|place| match place {
-            Place::Port(path) => path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned(),
-            Place::Emulated => "emulated".to_owned(),
-        })
-        .collect();
-    let board = Board::new(shared.batch.lock().name(), names, total);
-    let (sender, news) = mpsc::channel();
-    std::thread::scope(|scope| {
-        let ports: Vec<_> = places
-            .iter()
-            .enumerate()
-            .map(|(number, place)| {
-                let sender = sender.clone();
-                scope.spawn(move || seat::run(number, shared, place, sender))
-            })
-            .collect();
-        drop(sender);
-        let shown = Desk { shared, board, total }.watch(&news);
-        shared.stop.store(true, Ordering::Relaxed);
-        // Whoever still waits for a code learns that nobody will type one.
-        drop(news);
-        let ended: Vec<_> = ports.into_iter().map(std::thread::ScopedJoinHandle::join).collect();
-        shown?;
-        ended
-            .into_iter()
-            .try_for_each(|end| end.unwrap_or_else(|_| Err(Failure::fault("a port's thread ended early"))))
-    })
-}
-
-/// Where a person, or a robot, sits.
-struct Desk<'a> {
-    shared: &'a Shared<'a>,
-    board: Board,
+fn work_through(
+    shared: &Shared<'_>,
+    places: Vec<Place>,
+    devices: Option<Devices>,
     total: Option<usize>,
-}
-
-impl Desk<'_> {
-    fn watch(mut self, news: &Receiver<News>) -> Result<(), Failure> {
-        match Screen::open(self.shared.global)? {
-            Some(screen) => self.watch_screen(news, screen),
-            None => self.watch_lines(news),
-        }
-    }
-
-    fn watch_screen(&mut self, news: &Receiver<News>, mut screen: Screen) -> Result<(), Failure> {
-        loop {
-            let mut closed = false;
-            loop {
-                match news.try_recv() {
-                    Ok(news) => drop(self.handle(news)),
-                    Err(TryRecvError::Empty) => break,
-                    Err(TryRecvError::Disconnected) => {
-                        closed = true;
-                        break;
-                    }
-                }
-            }
-            self.count();
-            screen.draw(&self.board)?;
-            if closed || !self.board.is_open() {
-                return Ok(());
-            }
-            match screen.poll_key()? {
-                Some(Did::Typed(line)) => self.board.handle_typed(&line),
-                Some(Did::Next) => self.board.ask_next(),
-                Some(Did::Quit) => self.stop(),
-                None => {}
-            }
-        }
-    }
-
-    fn watch_lines(&mut self, news: &Receiver<News>) -> Result<(), Failure> {
-        let typed = listen();
-        let mut silent = false;
-        loop {
-            match typed.try_recv() {
-                Ok(line) if line.trim() == "q" => self.stop(),
-                Ok(line) => self.board.handle_typed(&line),
-                Err(TryRecvError::Empty) => {}
-                Err(TryRecvError::Disconnected) => silent = true,
-            }
-            match news.recv_timeout(NEWS_WAIT) {
-                Ok(news) => {
-                    if let Some(line) = self.handle(news) {
-                        self.tell(&line)?;
-                    }
-                }
-                Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => return Ok(()),
-            }
-            self.count();
-            if silent {
-                self.board.handle_silence();
-                if self.total.is_none() {
-                    self.stop();
-                }
-            }
-            if !self.board.is_open() {
-                return Ok(());
-            }
-        }
-    }
-
-    fn handle(&mut self, news: News) -> Option<Line> {
-        self.board.handle_news(news)
-    }
-
-    /// Takes the counts anew, and no more tokens once there are enough.
-    fn count(&mut self) {
-        let batch = self.shared.batch.lock();
-        (self.board.done, self.board.failed) = (batch.done(), batch.failed());
-        drop(batch);
-        if self.total.is_some_and(|total| self.board.done + self.board.failed >= total) {
-            self.stop();
-        }
-    }
-
-    fn stop(&self) {
-        self.shared.stop.store(true, Ordering::Relaxed);
-    }
-
-    fn tell(&self, line: &Line) -> Result<(), Failure> {
-        let global = self.shared.global;
-        if global.json {
-            let line = serde_json::json!({ "port": line.port, "serial": line.serial, "text": line.text });
-            eprintln!("{line}");
-        } else if !global.quiet {
-            let serial = line.serial.as_deref().map(|serial| format!(" {serial}")).unwrap_or_default();
-            println!("{}{serial}: {}", line.port, line.text);
-        }
-        Ok(())
-    }
-}
-
-/// Lines from standard input. The thread ends with them, or with the process.
-fn listen() -> Receiver<String> {
-    let (sender, typed) = mpsc::channel();
-    std::thread::spawn(move || {
-        for line in std::io::stdin().lock().lines() {
-            let sent = line.is_ok_and(|line| sender.send(line).is_ok());
-            if !sent {
-                break;
-            }
-        }
-    });
-    typed
+) -> Result<(), Failure> {
+    std::thread::scope(|scope| Desk::new(scope, shared, places, devices, total).run())
 }
 
 fn finish(
@@ -352,8 +238,12 @@ fn describe(report: &Report<'_>) -> String {
     if report.left > report.failed {
         text += &format!(", {} left", report.left - report.failed);
     }
+    let cut = report.items.iter().filter(|item| item.state == Progress::Working).count();
+    if cut > 0 {
+        text += &format!(", {cut} of them begun");
+    }
     for item in report.items.iter().filter(|item| item.state != Progress::Done) {
-        let error = item.error.as_deref().unwrap_or("was cut");
+        let error = item.error.as_deref().unwrap_or("begun, and not through");
         text += &format!("\n  {}: {error}", item.serial);
     }
     if let Some(path) = report.labels {

@@ -64,13 +64,16 @@ fn outcome(info: &Info, error: Option<String>) -> Outcome {
     }
 }
 
-fn silent(text: String) -> Outcome {
-    Outcome {
-        serial: None,
-        state: "unknown".to_owned(),
-        firmware: String::new(),
-        fingerprint: None,
-        error: Some(text),
+impl Outcome {
+    /// Nothing is known of the token, if there is one, but why.
+    pub(super) fn unknown(text: String) -> Self {
+        Outcome {
+            serial: None,
+            state: "unknown".to_owned(),
+            firmware: String::new(),
+            fingerprint: None,
+            error: Some(text),
+        }
     }
 }
 
@@ -113,7 +116,7 @@ pub(super) fn attest(client: &Client<'_>, port: &Path) -> Result<Outcome, Failur
 pub(super) fn attest_on(client: &Client<'_>, line: &mut Line) -> Result<Outcome, Failure> {
     let info = match line.call(GetInfo, &|_| {})? {
         Ok(info) => info,
-        Err(text) => return Ok(silent(text)),
+        Err(text) => return Ok(Outcome::unknown(text)),
     };
     let asked =
         client.post::<serde_json::Value>("/v1/provisioning/attest", &wire::Attest { info: hex(&info) });
@@ -140,7 +143,7 @@ pub(super) fn provision_on(
 ) -> Result<Outcome, Failure> {
     let info = match line.call(GetInfo, tell)? {
         Ok(info) => info,
-        Err(text) => return Ok(silent(text)),
+        Err(text) => return Ok(Outcome::unknown(text)),
     };
     match recover(client, line, &info, tell)? {
         Ok(true) => return again(line, None),
@@ -154,7 +157,7 @@ pub(super) fn provision_on(
 fn again(line: &mut Line, error: Option<String>) -> Result<Outcome, Failure> {
     Ok(match line.call(GetInfo, &|_| {})? {
         Ok(info) => outcome(&info, error),
-        Err(text) => silent(error.unwrap_or(text)),
+        Err(text) => Outcome::unknown(error.unwrap_or(text)),
     })
 }
 
@@ -263,7 +266,7 @@ pub(super) fn order(client: &Client<'_>, port: &Path, what: &str) -> Result<Outc
     let tell = |text: &str| eprintln!("{text}");
     let info = match line.call(GetInfo, &tell)? {
         Ok(info) => info,
-        Err(text) => return Ok(silent(text)),
+        Err(text) => return Ok(Outcome::unknown(text)),
     };
     let Some(certificate) = &info.certificate else {
         return Ok(outcome(
