@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io;
 use std::path::Path;
 
 use p256::ecdsa::SigningKey;
@@ -77,19 +78,21 @@ fn neither_daemon_nor_station_ever_holds_a_secret() {
         let more = ["--type", "hotp", "--batch", BATCH];
         let station = bench.command("provision", &cable.port, &more).spawn().expect("the binary starts");
         cable.await_hold();
-        for (who, pid) in [("the station", station.id()), ("the daemon", bench.rig.pid())] {
-            match memory(pid) {
-                Ok(bytes) => dumps.push((format!("{who} at {side:?} {at:?}"), bytes)),
-                Err(error) => {
-                    println!("skipped: the memory of {who} cannot be read here: {error}");
-                    return;
-                }
-            }
-        }
+        let looked: io::Result<Vec<_>> = [("the station", station.id()), ("the daemon", bench.rig.pid())]
+            .into_iter()
+            .map(|(who, pid)| Ok((format!("{who} at {side:?} {at:?}"), memory(pid)?)))
+            .collect();
         cable.release();
         let said = Said::wait(station);
         assert!(said.provisioned(), "{}", said.told);
         cable.unplug();
+        match looked {
+            Ok(looked) => dumps.extend(looked),
+            Err(error) => {
+                println!("skipped: memory of processes cannot be read here: {error}");
+                return;
+            }
+        }
         serials.push(serial);
     }
     dumps.push(("the daemon, afterwards".to_owned(), memory(bench.rig.pid()).expect("as before")));
