@@ -68,10 +68,11 @@ bench: build ## Throughput and latency; writes bench/report.html and .json into 
 	cargo build --release $(CARGO_FLAGS) -p hsm --example rates
 	cargo run --release $(CARGO_FLAGS) -p tests --bin bench
 
-soak: build ## Long runs: RACE=1 KILL=N MODEM=1 HOURS=H, any of them
+soak: build ## Long runs: RACE=1 KILL=N MODEM=1 CABLE=1 HOURS=H, any of them
+	cargo build --release $(CARGO_FLAGS) --bin token-sim
 	cargo run --release $(CARGO_FLAGS) -p tests --bin soak -- \
 	    $(if $(RACE),--race $(RACE)) $(if $(KILL),--kill $(KILL)) \
-	    $(if $(MODEM),--modem $(MODEM)) $(if $(HOURS),--hours $(HOURS))
+	    $(if $(MODEM),--modem $(MODEM)) $(if $(CABLE),--cable $(CABLE)) $(if $(HOURS),--hours $(HOURS))
 
 firmware: setup ## Both boards' images, built twice, and run in QEMU; writes firmware/report.json
 	@$(SUITE) firmware scripts/firmware.sh report $(TARGET_DIR)

@@ -2,11 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::io::{Read, Seek, SeekFrom};
 
 use data_encoding::{HEXLOWER, HEXUPPER};
 use serde_json::json;
 use tests::appliance::{PIN, SO_PIN};
+use tests::memory::memory;
 use tests::{Appliance, PATIENCE, RigOptions, Secret, wait_until};
 
 const NUMBER: &str = "+41796203185";
@@ -111,27 +111,6 @@ fn no_log_and_no_file_of_the_store_holds_a_secret() {
     );
     let bytes: usize = live.values().map(Vec::len).sum();
     println!("leak: {} secrets, {} places, {bytes} bytes, 0 found", canaries.len(), live.len());
-}
-
-/// What a process can write and read of its own.
-fn memory(pid: u32) -> std::io::Result<Vec<u8>> {
-    let maps = fs::read_to_string(format!("/proc/{pid}/maps"))?;
-    let mut memory = fs::File::open(format!("/proc/{pid}/mem"))?;
-    let mut bytes = Vec::new();
-    for line in maps.lines().filter(|line| line.split(' ').nth(1).is_some_and(|mode| mode.starts_with("rw")))
-    {
-        let (range, _) = line.split_once(' ').expect("a range");
-        let (from, to) = range.split_once('-').expect("a range");
-        let [from, to] = [from, to].map(|hex| u64::from_str_radix(hex, 16).expect("an address"));
-        let before = bytes.len();
-        bytes.resize(before + usize::try_from(to - from).expect("it is mapped"), 0);
-        memory.seek(SeekFrom::Start(from))?;
-        // Regions of devices cannot be read; a region may go while it is being read.
-        if memory.read_exact(&mut bytes[before..]).is_err() {
-            bytes.truncate(before);
-        }
-    }
-    Ok(bytes)
 }
 
 /// A19, T20, rule 7: while it verifies, the daemon never holds a seed; the HSM child does, with a software HSM.

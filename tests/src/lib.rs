@@ -5,21 +5,29 @@
 
 pub mod appliance;
 pub mod board;
+pub mod cable;
 pub mod display;
 pub mod http;
 pub mod judge;
 pub mod kill;
 pub mod ledger;
 pub mod line;
+pub mod memory;
 pub mod modem;
 pub mod people;
+pub mod pretender;
 pub mod process;
+pub mod proxy;
+pub mod pull;
 pub mod race;
 pub mod scratch;
 pub mod steady;
+pub mod technician;
 pub mod terminal;
 pub mod time;
 pub mod token;
+pub mod vault;
+pub mod wire;
 
 pub use appliance::{Appliance, ModemOptions, RigOptions};
 pub use http::{Answer, Client};

@@ -40,6 +40,37 @@ pub fn letters_binary() -> PathBuf {
     path
 }
 
+/// One client's turn at an emulated token's line: each client that leaves makes room for a fresh pty.
+pub struct Turn {
+    port: PathBuf,
+    was: PathBuf,
+}
+
+impl Turn {
+    /// Begins before the client opens the line.
+    ///
+    /// # Panics
+    /// When there is no line.
+    pub fn begin(port: &Path) -> Turn {
+        Turn { port: port.to_owned(), was: std::fs::read_link(port).expect("the token's line is a symlink") }
+    }
+
+    /// The pty that this client opens.
+    pub fn line(&self) -> &Path {
+        &self.was
+    }
+
+    /// Waits, after the client has left, until the line is there for the next.
+    ///
+    /// # Panics
+    /// When the token does not notice.
+    pub fn end(self) {
+        wait_until(START_DEADLINE, "the token's next line", || {
+            std::fs::read_link(&self.port).is_ok_and(|now| now != self.was).then_some(())
+        });
+    }
+}
+
 /// A running token.
 pub struct EmulatedToken {
     /// Its serial line.
@@ -55,19 +86,38 @@ impl EmulatedToken {
     /// # Panics
     /// When it does not start in time.
     pub fn start(directory: &Path, name: &str, serial: &str, maker: &Path) -> EmulatedToken {
-        EmulatedToken::start_at(directory.join(format!("{name}.port")), directory, name, serial, maker)
+        EmulatedToken::start_with(directory, name, serial, maker, &["--auto-press"])
     }
 
-    /// The same with its serial line at a path of its own.
+    /// The same with these arguments of `token-sim` instead of `--auto-press`.
     ///
     /// # Panics
     /// When it does not start in time.
-    pub fn start_at(
+    pub fn start_with(
+        directory: &Path,
+        name: &str,
+        serial: &str,
+        maker: &Path,
+        more: &[&str],
+    ) -> EmulatedToken {
+        EmulatedToken::launch(directory.join(format!("{name}.port")), directory, name, serial, maker, more)
+    }
+
+    /// The same as [`EmulatedToken::start`], with its serial line at a path of its own.
+    ///
+    /// # Panics
+    /// When it does not start in time.
+    pub fn start_at(port: PathBuf, directory: &Path, name: &str, serial: &str, maker: &Path) -> EmulatedToken {
+        EmulatedToken::launch(port, directory, name, serial, maker, &["--auto-press"])
+    }
+
+    fn launch(
         port: PathBuf,
         directory: &Path,
         name: &str,
         serial: &str,
         maker: &Path,
+        more: &[&str],
     ) -> EmulatedToken {
         let display = directory.join(format!("{name}.display"));
         let mut child = Command::new(binary())
@@ -75,8 +125,9 @@ impl EmulatedToken {
             .arg(&port)
             .arg("--state")
             .arg(directory.join(format!("{name}.flash")))
-            .args(["--serial", serial, "--auto-press", "--maker-key"])
+            .args(["--serial", serial, "--maker-key"])
             .arg(maker)
+            .args(more)
             .arg("--display")
             .arg(&display)
             .stdin(Stdio::piped())
@@ -85,6 +136,14 @@ impl EmulatedToken {
         let fingers = child.stdin.take().expect("piped");
         wait_until(START_DEADLINE, "the token's line", || port.exists().then_some(()));
         EmulatedToken { port, display, child, fingers }
+    }
+
+    /// Its flash, as a thief finds it.
+    ///
+    /// # Panics
+    /// When it cannot be read.
+    pub fn flash(&self) -> Vec<u8> {
+        std::fs::read(self.port.with_extension("flash")).expect("the token's own file")
     }
 
     /// Presses buttons: `a`, `b`, `hold a`, `hold b`.

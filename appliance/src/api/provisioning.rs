@@ -22,6 +22,8 @@ use super::{Api, wire};
 use crate::flows::approvals::{Act, Outcome, guarded};
 use crate::flows::{Caller, FlowError, provision, users};
 
+/// Longest name of a batch, in bytes.
+const BATCH_MAX: usize = 128;
 /// Most digits of a hardware token's code.
 const HARD_DIGITS_MAX: u8 = 10;
 
@@ -57,6 +59,17 @@ fn policy(new: &wire::BeginProvisioning) -> Result<Policy, ApiError> {
         ..wire::NewToken::default()
     };
     policy_of(&token, HARD_DIGITS_MAX)
+}
+
+fn batch(name: Option<&str>) -> Result<(), ApiError> {
+    match name {
+        Some(name) if name.is_empty() || name.len() > BATCH_MAX || name.chars().any(char::is_control) => {
+            Err(ApiError::malformed(format!(
+                "a batch's name has 1 to {BATCH_MAX} bytes and no control characters"
+            )))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// The appliance's own key, which devices pin as their owner's.
@@ -100,6 +113,7 @@ pub(super) async fn begin(
     Authenticated(caller): Authenticated,
     Json(new): Json<wire::BeginProvisioning>,
 ) -> Result<(StatusCode, axum::Json<wire::Granted>), ApiError> {
+    batch(new.batch.as_deref())?;
     let begin = provision::Begin {
         info: message(&new.info, "info")?,
         start: message(&new.start, "start")?,

@@ -57,10 +57,11 @@ pub fn host_key(app: &Appliance) -> Result<[u8; 65], FlowError> {
     Ok(app.hsm.public_key(SignKey::Host)?)
 }
 
-/// Checks the maker's word for a device, against the pinned maker keys.
+/// Checks the maker's word for a device, against the pinned maker keys, and that no other device has its serial.
 ///
 /// # Errors
-/// [`FlowError::Conflict`] names what is wrong: no certificate, another maker, a forged, expired or revoked one.
+/// [`FlowError::Conflict`] names what is wrong: no certificate, another maker, a forged, expired or revoked one, or
+/// a serial that is another device's.
 pub fn attest<'a>(app: &Appliance, info: &'a Info) -> Result<&'a MakerCertificate, FlowError> {
     let refuse = |text: &str| Err(FlowError::Conflict(text.to_owned()));
     let Some(certificate) = &info.certificate else {
@@ -83,7 +84,33 @@ pub fn attest<'a>(app: &Appliance, info: &'a Info) -> Result<&'a MakerCertificat
     if app.config.provisioning.revoked_serials.iter().any(|revoked| revoked == serial) {
         return refuse("the device's attestation is revoked");
     }
+    let known = device(app, serial)?;
+    same_device(known.as_ref(), &certificate.key.0).map_err(FlowError::Conflict)?;
     Ok(certificate)
+}
+
+/// Serial and attestation key belong together for life: a second key under one serial is a copy's, or the maker's
+/// mistake, and must not take the place of the first.
+fn same_device(known: Option<&DeviceRow>, key: &[u8; 65]) -> Result<(), String> {
+    match known {
+        Some(known) if known.attestation_key != *key => Err(format!(
+            "another device with the serial {} is known here: keep both apart and ask the maker",
+            known.serial
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// A device's counter only rises: one that does not is a copy's, or came back with an older memory.
+fn later_exchange(known: Option<&DeviceRow>, counter: u32) -> Result<(), String> {
+    match known {
+        Some(known) if counter <= known.counter => Err(format!(
+            "the provisioning counter of {} went back: the device is a copy, or its memory was put back; keep it \
+             apart and ask the maker",
+            known.serial
+        )),
+        _ => Ok(()),
+    }
 }
 
 /// Makes a secret for an attested device and a grant that only this device, in this exchange, can use.
@@ -93,14 +120,15 @@ pub fn attest<'a>(app: &Appliance, info: &'a Info) -> Result<&'a MakerCertificat
 /// [`FlowError::Invalid`] for a policy that cannot be; when the HSM cannot answer.
 pub fn begin(app: &Appliance, caller: &Caller, begin: &Begin) -> Result<Granted, FlowError> {
     let refused = |error: FlowError| -> Result<FlowError, FlowError> {
-        let text = error.to_string();
-        let now_ms = app.clock.now().wall_ms;
-        app.refuse(Event::refused(now_ms, "device.refused", caller.actor.clone(), text))?;
+        let serial = begin.info.certificate.as_ref().map_or("", |certificate| certificate.serial.as_str());
+        note_refused(app, caller, serial, error.to_string())?;
         Ok(error)
     };
     let certificate = match attest(app, &begin.info) {
         Ok(certificate) => certificate,
-        Err(error) => return Err(refused(error)?),
+        Err(error @ FlowError::Conflict(_)) => return Err(refused(error)?),
+        // A fault of ours accuses no device.
+        Err(error) => return Err(error),
     };
     if let Err(error) = approvals::need_open_batch(app, begin.batch.as_deref()) {
         return Err(refused(error)?);
@@ -110,6 +138,10 @@ pub fn begin(app: &Appliance, caller: &Caller, begin: &Begin) -> Result<Granted,
         return Err(FlowError::Conflict("the device was asked with another host key".to_owned()));
     }
     let serial = Serial::parse(certificate.serial.as_str()).map_err(|e| FlowError::Invalid(e.to_string()))?;
+    let known = device(app, serial.as_str())?;
+    if let Err(text) = later_exchange(known.as_ref(), begin.challenge.counter) {
+        return Err(refused(FlowError::Conflict(text))?);
+    }
     assignable(app, &serial)?;
     if let Err(error) = is_one_device(app, certificate) {
         return Err(refused(error)?);
@@ -276,15 +308,12 @@ pub fn confirm(app: &Appliance, caller: &Caller, id: u64, tag: &[u8; 16]) -> Res
     let confirmed = app.hsm.confirm(id, &device_message, tag, &host_message);
     let released = match confirmed {
         Err(hsm::HsmError::Refused { reason }) => {
-            let event =
-                Event::refused(app.clock.now().wall_ms, "device.refused", caller.actor.clone(), reason)
-                    .about("token", open.token.serial.as_str());
-            app.refuse(event)?;
-            return Err(FlowError::Conflict("the device did not prove that it holds the secret".to_owned()));
+            return Err(refuse_proof(app, caller, &open.token.serial, reason)?);
         }
         confirmed => confirmed?,
     };
     assignable(app, &open.token.serial)?;
+    let serial = open.token.serial.clone();
     let commit = Commit { counter: open.exchange.counter, tag: Octets(released) };
     let device = DeviceRow { held_tag: Some(released), ..open.device };
     let token = open.token;
@@ -292,12 +321,39 @@ pub fn confirm(app: &Appliance, caller: &Caller, id: u64, tag: &[u8; 16]) -> Res
         .event("device.provisioned", caller)
         .about("token", token.serial.as_str())
         .about("batch", device.batch.clone().unwrap_or_default());
-    app.store.write(move |w| {
-        token::replace_in_stock(w, &token)?;
-        device::put(w, &device)?;
-        event::append(w, &event).map(drop)
+    let stored = app.store.write(move |w| {
+        // Two devices may have begun under one serial.
+        let known = device::current(w, &device.serial)?;
+        let admitted = same_device(known.as_ref(), &device.attestation_key)
+            .and_then(|()| later_exchange(known.as_ref(), device.counter));
+        if admitted.is_ok() {
+            token::replace_in_stock(w, &token)?;
+            device::put(w, &device)?;
+            event::append(w, &event)?;
+        }
+        Ok(admitted)
     })?;
-    Ok(commit)
+    match stored {
+        Ok(()) => Ok(commit),
+        Err(reason) => Err(refuse_proof(app, caller, &serial, reason)?),
+    }
+}
+
+/// Notes that an exchange has ended without a token, and why.
+fn refuse_proof(
+    app: &Appliance,
+    caller: &Caller,
+    serial: &Serial,
+    reason: String,
+) -> Result<FlowError, FlowError> {
+    note_refused(app, caller, serial.as_str(), reason.clone())?;
+    Ok(FlowError::Conflict(format!("the device's proof is not taken: {reason}")))
+}
+
+fn note_refused(app: &Appliance, caller: &Caller, serial: &str, reason: String) -> Result<(), FlowError> {
+    let now_ms = app.clock.now().wall_ms;
+    let event = Event::refused(now_ms, "device.refused", caller.actor.clone(), reason);
+    app.refuse(event.about("token", serial))
 }
 
 /// The device has made its new secret the active one.

@@ -54,6 +54,14 @@ pub fn by_serial(connection: &Connection, serial: &str) -> Result<Option<DeviceR
     rows.next()?.map(|row| read(&Reading::new(row, "device", "serial"))).transpose()
 }
 
+/// Finds a device within a write: nothing comes between this look and what is written after it.
+///
+/// # Errors
+/// As [`by_serial`].
+pub fn current(writing: &Writing<'_>, serial: &str) -> Result<Option<DeviceRow>, StoreError> {
+    by_serial(writing.tx, serial)
+}
+
 /// Writes a device, in place of what was known of it.
 ///
 /// # Errors

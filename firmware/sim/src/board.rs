@@ -19,6 +19,9 @@ const HOLD_MS: u64 = 1_000;
 /// Between two presses.
 const PAUSE_MS: u64 = 60;
 
+/// A level that the token has looked at this often, over the times above, is a level to it.
+const LOOKS_MIN: u8 = 3;
+
 /// A finger on one button.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Finger {
@@ -37,11 +40,14 @@ pub(crate) struct Board {
     /// The finger that is down, and until when; then the pause.
     down: Option<(Finger, u64)>,
     pause_until: u64,
+    /// How often the token has seen the fingers as they are: it must, twice, however late it comes to look.
+    looks: u8,
+    speed: u64,
     image_hash: [u8; 32],
 }
 
 impl Board {
-    pub(crate) fn new(flash: Flash) -> io::Result<Self> {
+    pub(crate) fn new(flash: Flash, speed: u64) -> io::Result<Self> {
         let image_hash = Sha256::digest(std::fs::read(std::env::current_exe()?)?).into();
         Ok(Self {
             flash,
@@ -51,6 +57,8 @@ impl Board {
             fingers: VecDeque::new(),
             down: None,
             pause_until: 0,
+            looks: 0,
+            speed,
             image_hash,
         })
     }
@@ -66,19 +74,23 @@ impl Board {
     }
 
     fn finger(&mut self) -> Option<Finger> {
-        let now = monotonic_ms();
+        let now = self.now_ms();
+        let seen = self.looks >= LOOKS_MIN;
+        self.looks = self.looks.saturating_add(1);
         if let Some((finger, until)) = self.down {
-            if now < until {
+            if now < until || !seen {
                 return Some(finger);
             }
             self.down = None;
+            self.looks = 0;
             self.pause_until = now + PAUSE_MS;
         }
-        if now < self.pause_until {
+        if now < self.pause_until || !seen {
             return None;
         }
         let finger = self.fingers.pop_front()?;
         let (Finger::Next { hold } | Finger::Menu { hold }) = finger;
+        self.looks = 0;
         self.down = Some((finger, now + if hold { HOLD_MS } else { PRESS_MS }));
         Some(finger)
     }
@@ -111,7 +123,7 @@ impl Platform for Board {
     }
 
     fn now_ms(&mut self) -> u64 {
-        monotonic_ms()
+        monotonic_ms().saturating_mul(self.speed)
     }
 
     fn rtc(&mut self) -> Option<Rtc> {

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::Write as _;
+use std::ops::RangeInclusive;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
@@ -16,7 +17,7 @@ use crate::board::{Board, unix_seconds};
 use crate::flash::random;
 
 /// How long a certificate of this bench holds, in days.
-const VALIDITY_DAYS: u32 = 10 * 365;
+pub(crate) const VALIDITY_DAYS: u32 = 10 * 365;
 
 /// The token is in this process; it answers at once or never.
 const POLLS_MAX: usize = 1_000;
@@ -54,9 +55,14 @@ fn public(key: &SigningKey) -> anyhow::Result<Point> {
 ///
 /// # Errors
 /// If the maker key cannot be read or the token refuses.
-pub(crate) fn attest(token: &mut Token<Board>, maker: &Path, serial: Serial) -> anyhow::Result<()> {
+pub(crate) fn attest(
+    token: &mut Token<Board>,
+    maker: &Path,
+    serial: Serial,
+    days: RangeInclusive<u32>,
+) -> anyhow::Result<()> {
     let key = ask(token, call::Personalise(serial.clone()))?;
-    ask(token, call::Certify(certificate(maker, serial, key)?))
+    ask(token, call::Certify(sign(&load(maker)?, serial, key, days)?))
 }
 
 /// The certificate of the maker key in a file, from today on.
@@ -64,7 +70,12 @@ pub(crate) fn attest(token: &mut Token<Board>, maker: &Path, serial: Serial) -> 
 /// # Errors
 /// If the maker key cannot be read.
 pub(crate) fn certificate(maker: &Path, serial: Serial, key: Point) -> anyhow::Result<MakerCertificate> {
-    certify(&load(maker)?, serial, key, (unix_seconds() / 86_400) as u32)
+    certify(&load(maker)?, serial, key, today())
+}
+
+/// Days since 1970-01-01.
+pub(crate) fn today() -> u32 {
+    (unix_seconds() / 86_400) as u32
 }
 
 /// The certificate of a maker key for a serial and an attestation key, from `today` on, in days since 1970-01-01.
@@ -77,12 +88,21 @@ pub fn certify(
     key: Point,
     today: u32,
 ) -> anyhow::Result<MakerCertificate> {
+    sign(maker, serial, key, today..=today.saturating_add(VALIDITY_DAYS))
+}
+
+fn sign(
+    maker: &SigningKey,
+    serial: Serial,
+    key: Point,
+    days: RangeInclusive<u32>,
+) -> anyhow::Result<MakerCertificate> {
     let mut certificate = MakerCertificate {
         maker: MakerCertificate::key_id(&public(maker)?),
         serial,
         key,
-        issued: today,
-        expires: today.saturating_add(VALIDITY_DAYS),
+        issued: *days.start(),
+        expires: *days.end(),
         signature: Octets([0; 64]),
     };
     let signature: Signature = maker.sign(&transcript::certificate(&certificate));

@@ -7,10 +7,10 @@ use std::sync::mpsc::{self, Receiver, TryRecvError};
 use std::thread;
 
 use anyhow::Context as _;
-use token::Token;
 use token::link::Serial;
+use token::{Platform as _, Token};
 
-use crate::board::{Board, Finger, monotonic_ms, unix_seconds};
+use crate::board::{Board, Finger, unix_seconds};
 use crate::display::{read_digits, render};
 use crate::factory;
 use crate::flash::Flash;
@@ -37,6 +37,15 @@ pub struct Options {
     /// Maker key that attests a blank token; without it a blank token stays blank
     #[arg(long, value_name = "FILE")]
     pub maker_key: Option<PathBuf>,
+    /// Days since the maker certified it; negative: certified from a day to come
+    #[arg(long, value_name = "DAYS", default_value_t = 0, allow_negative_numbers = true)]
+    pub issued_days_ago: i32,
+    /// How long the maker's certificate holds, in days
+    #[arg(long, value_name = "DAYS", default_value_t = factory::VALIDITY_DAYS)]
+    pub valid_days: u32,
+    /// The token's milliseconds pass so many times as fast, and so do the fingers of --auto-press
+    #[arg(long, value_name = "TIMES", default_value_t = 1)]
+    pub speed: u64,
     /// Say yes to every question after a moment
     #[arg(long)]
     pub auto_press: bool,
@@ -62,12 +71,14 @@ enum Word {
 pub fn run(options: &Options) -> anyhow::Result<()> {
     let flash = Flash::open(&options.state, unix_seconds())
         .with_context(|| format!("failed to open {}", options.state.display()))?;
-    let mut token = Token::start(Board::new(flash)?);
+    let mut token = Token::start(Board::new(flash, options.speed)?);
     if let Some(maker) = &options.maker_key
         && factory::is_blank(&mut token)?
     {
         let serial = Serial::parse(&options.serial)?;
-        factory::attest(&mut token, maker, serial).context("failed to attest the token")?;
+        let issued = factory::today().saturating_add_signed(options.issued_days_ago.saturating_neg());
+        let days = issued..=issued.saturating_add(options.valid_days);
+        factory::attest(&mut token, maker, serial, days).context("failed to attest the token")?;
     }
     let mut pty =
         Pty::open(&options.link).with_context(|| format!("failed to make {}", options.link.display()))?;
@@ -107,7 +118,7 @@ fn agree(token: &mut Token<Board>, asked_since: &mut Option<u64>) {
         *asked_since = None;
         return;
     }
-    let now = monotonic_ms();
+    let now = token.platform_mut().now_ms();
     let since = *asked_since.get_or_insert(now);
     if now.saturating_sub(since) >= READ_MS && token.platform_mut().is_idle() {
         token.platform_mut().press(Finger::Next { hold: false });

@@ -11,7 +11,9 @@ use std::time::{Duration, Instant};
 use clap::Parser;
 use serde::Serialize;
 use tests::appliance::target_dir;
-use tests::{Appliance, RigOptions, kill, line, race, steady};
+use tests::cable::Fault;
+use tests::technician::Bench;
+use tests::{Appliance, RigOptions, kill, line, pull, race, steady};
 
 /// Rounds per mechanism that `--race 1` stands for.
 const RACE_ROUNDS: usize = 2_000;
@@ -35,6 +37,10 @@ struct Args {
     /// 1: a thousand messages over a faulty line.
     #[arg(long, value_name = "0|1")]
     modem: Option<u8>,
+    /// Pulls the cable at every so many bytes of a token's provisioning, and lets it be silent and late there; 1 is
+    /// every byte.
+    #[arg(long, value_name = "STEP", value_parser = clap::value_parser!(u16).range(1..))]
+    cable: Option<u16>,
     /// Hours of steady work, with races and kills in between.
     #[arg(long, value_name = "H")]
     hours: Option<f64>,
@@ -88,6 +94,26 @@ fn modem_all(messages: usize) -> Entry {
     entry("modem", tally.messages, tally.violations.len(), control)
 }
 
+fn cable_all(step: usize) -> Vec<Entry> {
+    let control = pull::forgetful_appliance();
+    let stories = [
+        ("cable-pulled", Fault::Pull, pull::Story::First, pull::MANY),
+        ("cable-pulled-again", Fault::Pull, pull::Story::Again, pull::MANY),
+        ("cable-lost", Fault::Lose(1), pull::Story::First, pull::MOST),
+        ("cable-late", Fault::Late, pull::Story::First, pull::MOST),
+        ("cable-silent", Fault::Lose(usize::MAX), pull::Story::First, pull::MOST),
+    ];
+    let told = stories.into_iter().map(|(name, fault, story, at_once)| {
+        // An appliance each: the serials are the same.
+        let bench = Bench::start();
+        let breaks = pull::every(pull::lengths(&bench), step, fault);
+        let report = pull::run(&bench, &breaks, story, at_once);
+        report.violations.iter().for_each(|violation| println!("  {violation}"));
+        entry(name, report.runs, report.violations.len(), control)
+    });
+    told.collect()
+}
+
 /// Steady work, and the short forms of the others until the time is over.
 fn hours(time: Duration) -> Vec<Entry> {
     /// Kills and rounds of one turn.
@@ -130,6 +156,9 @@ fn main() -> ExitCode {
     if args.modem == Some(1) {
         entries.push(modem_all(MODEM_MESSAGES));
     }
+    if let Some(step) = args.cable {
+        entries.extend(cable_all(step.into()));
+    }
     if let Some(time) = args.hours {
         for mut new in hours(HOUR.mul_f64(time)) {
             new.name = format!("hours-{}", new.name);
@@ -137,7 +166,7 @@ fn main() -> ExitCode {
         }
     }
     if entries.is_empty() {
-        eprintln!("nothing was asked for: give --race, --kill, --modem 1 or --hours");
+        eprintln!("nothing was asked for: give --race, --kill, --modem 1, --cable or --hours");
         return ExitCode::from(2);
     }
     let directory = target_dir().join("soak");

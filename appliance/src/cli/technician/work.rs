@@ -1,9 +1,10 @@
 //! What a station does with one token: each act ends in an outcome that names what is wrong, and can be run again.
 
+use std::convert::Infallible;
 use std::path::Path;
 
 use link::call::{GetInfo, GetNonce};
-use link::{Abort, Commit, Info, Install, Life, Octets, Recovery, Start, Suite, recovery};
+use link::{Abort, Commit, Info, Install, Life, Octets, Recovery, Refusal, Start, Suite, recovery};
 use serde::{Deserialize, Serialize};
 
 use super::super::client::{Client, segment};
@@ -187,6 +188,8 @@ fn recover(
                     note_commit(client, serial, counter)?;
                     Ok(Ok(true))
                 }
+                // Somebody aborted it on the token: nobody holds that secret, and the next takes its place here.
+                Err(text) if text == Refusal::Counter.to_string() => Ok(Ok(false)),
                 Err(text) => Ok(Err(text)),
             }
         }
@@ -243,11 +246,12 @@ fn exchange(
     let release: wire::Release = match client.post(&path, &proof) {
         Ok(release) => release,
         Err(refusal) => {
-            // Nobody knows this secret: the token forgets it.
-            return match line.call(Abort { counter: challenge.counter }, tell)? {
-                Ok(_) => refusal.unless_unavailable(),
-                Err(text) => Ok(Err(format!("{refusal}; and the token could not clear it: {text}"))),
-            };
+            // Where only the answer was lost the secret may be known: the next run asks before it clears anything.
+            let Err(refusal) = refusal.unless_unavailable::<Infallible>()?;
+            return Ok(Err(match line.call(Abort { counter: challenge.counter }, tell)? {
+                Ok(_) => refusal,
+                Err(text) => format!("{refusal}; and the token could not clear it: {text}"),
+            }));
         }
     };
     match line.call(message::<Commit>(&release.commit)?, tell)? {
