@@ -15,6 +15,7 @@ use super::error::ApiError;
 use super::users::{Page, user_name};
 use super::{Api, wire};
 use crate::clock::rfc3339;
+use crate::flows::resync;
 use crate::flows::tokens::{self, Change};
 use crate::qr;
 use crate::store::token::TokenRow;
@@ -246,7 +247,7 @@ pub(super) async fn resync(
     let serial = serial(&text)?;
     let found = api
         .act_as(caller, "tokens:write", move |app, caller| {
-            let row = tokens::resync(app, caller, &serial, [&codes.otp1, &codes.otp2])?;
+            let row = resync::run(app, caller, &serial, [&codes.otp1, &codes.otp2])?;
             Ok(view(&row, row.state.is_locked(&app.clock.now())))
         })
         .await?;

@@ -19,6 +19,8 @@ pub mod deliver;
 pub mod guess;
 pub mod messages;
 pub mod provision;
+mod question;
+pub mod resync;
 pub mod tokens;
 pub mod users;
 pub mod verify;
