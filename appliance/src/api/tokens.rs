@@ -33,9 +33,10 @@ pub(super) fn view(row: &TokenRow, locked: bool) -> wire::Token {
         algorithm: row.policy.algorithm.name().to_owned(),
         digits: row.policy.format.digits.get(),
         period: match row.policy.factor {
-            Factor::Hotp => None,
+            Factor::Hotp | Factor::Ocra { .. } => None,
             Factor::Totp { period, .. } => Some(period.get()),
         },
+        suite: row.policy.suite().map(|suite| suite.to_string()),
         state: row.state.lifecycle.name().to_owned(),
         locked,
         failures: row.state.failures,

@@ -44,6 +44,11 @@ pub fn prove(
         let text = "the device has not committed its secret: finish its provisioning first";
         return Err(FlowError::Conflict(text.to_owned()));
     }
+    if row.policy.suite().is_some() {
+        let text =
+            "the token answers questions, and nobody asks one in stock: assign it, then order a challenge";
+        return Err(FlowError::Conflict(text.to_owned()));
+    }
     let now = app.clock.now();
     if row.state.is_locked(&now) {
         return Err(FlowError::Conflict("too many wrong codes: provision the token again".to_owned()));

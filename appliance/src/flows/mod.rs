@@ -18,6 +18,7 @@ pub mod challenge;
 pub mod deliver;
 pub mod guess;
 pub mod messages;
+pub mod ocra;
 pub mod provision;
 mod question;
 pub mod resync;

@@ -42,6 +42,10 @@ pub fn run(
     if row.state.lifecycle != Lifecycle::Active {
         return Err(FlowError::Conflict(format!("the token is {}", row.state.lifecycle.name())));
     }
+    if row.policy.suite().is_some() {
+        let text = "the token answers questions: it has no counter and no clock to find again";
+        return Err(FlowError::Conflict(text.to_owned()));
+    }
     let wellformed = codes.iter().all(|code| Code::parse(code).is_ok());
     let accepted = if wellformed { consecutive(app, &row, codes, &now)? } else { None };
     match accepted {
@@ -96,6 +100,7 @@ fn unused_factors(row: &TokenRow, now: &Now) -> Vec<u64> {
     let first_unused = u64::try_from(row.state.last.saturating_add(1)).unwrap_or(0);
     match row.policy.factor {
         Factor::Hotp => oath::hotp_candidates(first_unused, WINDOW).collect(),
+        Factor::Ocra { .. } => Vec::new(),
         Factor::Totp { period, t0 } => {
             let step = oath::TotpClock { t0, period }.step(now.unix_seconds()).unwrap_or(0);
             let window = u64::from(WINDOW);
@@ -106,7 +111,7 @@ fn unused_factors(row: &TokenRow, now: &Now) -> Vec<u64> {
 
 fn resynced(row: &TokenRow, factor: u64, now: &Now) -> MovingState {
     let drift = match row.policy.factor {
-        Factor::Hotp => 0,
+        Factor::Hotp | Factor::Ocra { .. } => 0,
         Factor::Totp { period, t0 } => {
             let step = oath::TotpClock { t0, period }.step(now.unix_seconds()).unwrap_or(0);
             i32::try_from(i128::from(factor) - i128::from(step)).unwrap_or(0)

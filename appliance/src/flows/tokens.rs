@@ -110,7 +110,7 @@ pub fn add(app: &Appliance, caller: &Caller, new: NewToken) -> Result<Enrolled, 
 /// used.
 fn first_watermark(app: &Appliance, new: &NewToken) -> Result<i64, FlowError> {
     let first = match new.policy.factor {
-        Factor::Totp { .. } => -1,
+        Factor::Totp { .. } | Factor::Ocra { .. } => -1,
         Factor::Hotp => match i64::try_from(new.counter) {
             Ok(counter) => counter - 1,
             Err(_) => return Err(FlowError::Invalid("the counter is too large".to_owned())),
@@ -154,11 +154,11 @@ fn fingerprint(app: &Appliance, algorithm: Algorithm, secret: &[u8]) -> Result<[
 
 fn uri_of(app: &Appliance, new: &NewToken, row: &TokenRow, secret: Zeroizing<Vec<u8>>) -> Zeroizing<String> {
     let period = match row.policy.factor {
-        Factor::Hotp => oath::Period::THIRTY,
+        Factor::Hotp | Factor::Ocra { .. } => oath::Period::THIRTY,
         Factor::Totp { period, .. } => period,
     };
     OtpAuth {
-        totp: row.policy.factor != Factor::Hotp,
+        totp: matches!(row.policy.factor, Factor::Totp { .. }),
         issuer: Some(new.issuer.clone().unwrap_or_else(|| app.config.issuer.clone())),
         account: new.user.to_string(),
         secret,

@@ -223,7 +223,7 @@ impl Attempted<'_> {
         Ok(Judged { verdict, reason: None, policy })
     }
 
-    /// The tokens that the code may be tried at, or why it is not tried at all.
+    /// The tokens that the code may be tried at: none that answers questions, since none was asked. Or why it is not tried at all.
     fn evaluable(&self) -> Result<Result<Usable, Reason>, FlowError> {
         if Code::parse(&self.attempt.otp).is_err() {
             return Ok(Err(Reason::Malformed));
@@ -242,6 +242,7 @@ impl Attempted<'_> {
             .loaded
             .tokens
             .iter()
+            .filter(|token| token.policy.suite().is_none())
             .partition(|token| token.state.lifecycle == Lifecycle::Active && token.record.is_some());
         if usable.is_empty() {
             let ended =

@@ -85,6 +85,8 @@ enum Kind {
     Totp,
     /// A counter (RFC 4226).
     Hotp,
+    /// A question that the user types into the token (RFC 6287).
+    Ocra,
 }
 
 impl Kind {
@@ -93,6 +95,7 @@ impl Kind {
         match self {
             Kind::Totp => "totp",
             Kind::Hotp => "hotp",
+            Kind::Ocra => "ocra",
         }
     }
 }
@@ -111,6 +114,9 @@ pub(super) struct ProvisionArgs {
     /// 6 (default) to 10.
     #[arg(long)]
     digits: Option<u8>,
+    /// Digits of a question, with the type ocra: 4 to 10, 8 by default.
+    #[arg(long)]
+    question_digits: Option<u8>,
     /// The slot to fill.
     #[arg(long, default_value_t = 0)]
     slot: u8,
@@ -130,6 +136,7 @@ pub(super) fn run(global: &Global, command: TechnicianCommand) -> Result<ExitCod
                 kind: args.kind.name(),
                 algorithm: args.algorithm,
                 digits: args.digits,
+                question_digits: args.question_digits,
                 slot: args.slot,
                 batch: args.batch,
             };
