@@ -55,7 +55,7 @@ lint: setup ## Formatting, clippy, and cargo-deny where it is installed
 unit: build images letters-binary
 	@$(SUITE) nextest cargo nextest run --release $(CARGO_FLAGS) --workspace
 
-vectors: setup ## RFC 4226 and RFC 6238 on the emulated Cortex-M0
+vectors: setup ## RFC 4226, RFC 6238 and RFC 6287 on the emulated Cortex-M0
 	@$(SUITE) vectors scripts/firmware.sh vectors $(TARGET_DIR)
 
 images: setup

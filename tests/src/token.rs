@@ -166,6 +166,26 @@ impl EmulatedToken {
         })
     }
 
+    /// Types a question, another one than the last, and reads the response of `digits` digits.
+    ///
+    /// # Panics
+    /// When none appears in time.
+    pub fn answer(&mut self, question: &str, digits: usize) -> String {
+        let before = self.digits();
+        if self.shown().starts_with("off") {
+            self.press("a");
+        }
+        self.press("a");
+        for digit in question.bytes() {
+            (b'0'..digit).for_each(|_| self.press("a"));
+            self.press("b");
+        }
+        self.press("hold b");
+        wait_until(DISPLAY_DEADLINE, "a response on the display", || {
+            self.digits().filter(|code| code.len() == digits && Some(code) != before.as_ref())
+        })
+    }
+
     /// The code on the display, if there is one.
     fn digits(&self) -> Option<String> {
         let shown = self.shown();

@@ -1,4 +1,6 @@
-//! A challenge with a code that we send (B.5.4): from the order to one of its ends.
+//! A challenge (B.5.4): a code that we send, or a question that a token answers; from the order to one of its ends.
+
+use oath::ocra::{Question, QuestionLen};
 
 use crate::canonical::Canonical;
 use crate::time::{Deadline, Now};
@@ -66,12 +68,12 @@ impl State {
     }
 }
 
-/// Limits and terms of challenges with sent codes.
+/// Limits and terms of challenges.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Terms {
     /// Digits of the code (SMS-29).
     pub digits: u8,
-    /// Life of a code from the modem's acknowledgement, in milliseconds (SMS-16).
+    /// Life of a code from the modem's acknowledgement (SMS-16), or of a question, in milliseconds.
     pub ttl_ms: u64,
     /// Life of a challenge from its creation, in milliseconds: what is not delivered by then is dropped.
     pub delivery_ms: u64,
@@ -81,10 +83,46 @@ pub struct Terms {
     pub sends_max: u32,
 }
 
+impl Terms {
+    /// The terms of questions, unless the configuration says otherwise: two buttons are slow.
+    pub fn of_questions() -> Self {
+        Terms { ttl_ms: 180_000, ..Terms::default() }
+    }
+}
+
 impl Default for Terms {
     fn default() -> Self {
         Terms { digits: 6, ttl_ms: 60_000, delivery_ms: 300_000, attempts_max: 3, sends_max: 3 }
     }
+}
+
+/// What a challenge wants.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wanted {
+    /// The code that we send.
+    SentCode {
+        /// The phone it goes to.
+        phone: Option<Id>,
+        /// Digits of the code.
+        digits: u8,
+    },
+    /// A token's response to a question (RFC 6287).
+    Response {
+        /// The token.
+        token: Id,
+        /// What its user types into it.
+        question: Question,
+    },
+}
+
+/// Blocks tried before a question counts as impossible; one fails with p < 10^10 / 2^64.
+pub const QUESTION_BLOCKS_MAX: usize = 4;
+
+/// The question that a random block stands for; `None` in the incomplete last interval, so that every question is
+/// equally likely.
+pub fn question_of(block: u64, len: QuestionLen) -> Option<Question> {
+    let limit = u64::MAX - u64::MAX % len.count();
+    if block < limit { Question::new(block % len.count(), len).ok() } else { None }
 }
 
 /// What is fixed when a challenge is ordered.
@@ -96,10 +134,8 @@ pub struct Order {
     pub user: Id,
     /// Who asked for it.
     pub application: Id,
-    /// The phone the code goes to.
-    pub phone: Option<Id>,
-    /// Digits of the code.
-    pub digits: u8,
+    /// What it wants.
+    pub wanted: Wanted,
 }
 
 /// What moves in a challenge; the HSM's state MAC covers it, together with the order.
@@ -132,18 +168,30 @@ impl Progress {
         Progress { state: State::Delivering, send_number: 1, attempts: 0, expires: None }
     }
 
-    /// The bytes under the state MAC.
+    /// A new challenge with a question: the answer can come at once.
+    pub fn asked(terms: &Terms, now: &Now) -> Self {
+        let expires = Some(now.deadline_in(terms.ttl_ms));
+        Progress { state: State::Waiting, expires, ..Progress::start() }
+    }
+
+    /// The bytes under the state MAC. Each kind of challenge has its own label.
     pub fn bytes(&self, order: &Order) -> Vec<u8> {
         let (boot, boot_ms) = match self.expires {
             None => ([0; 16], -1),
             Some(deadline) => (deadline.boot.0, i64::try_from(deadline.boot_ms).unwrap_or(i64::MAX)),
         };
-        Canonical::new("countersign challenge 1")
-            .bytes(&order.id)
-            .bytes(&order.user)
-            .bytes(&order.application)
-            .optional(order.phone.as_ref().map(|id| id.as_slice()))
-            .int(i64::from(order.digits))
+        let label = match order.wanted {
+            Wanted::SentCode { .. } => "countersign challenge 1",
+            Wanted::Response { .. } => "countersign ocra challenge 1",
+        };
+        let ordered = Canonical::new(label).bytes(&order.id).bytes(&order.user).bytes(&order.application);
+        let ordered = match order.wanted {
+            Wanted::SentCode { phone, digits } => {
+                ordered.optional(phone.as_ref().map(|id| id.as_slice())).int(i64::from(digits))
+            }
+            Wanted::Response { token, question } => ordered.bytes(&token).text(&question.to_string()),
+        };
+        ordered
             .text(self.state.name())
             .int(i64::from(self.send_number))
             .int(i64::from(self.attempts))
@@ -270,6 +318,37 @@ mod tests {
         let second = waiting().resend(&Terms::default()).unwrap();
         assert!(second.delivered(1, &Terms::default(), &at(5)).is_err());
         assert!(second.delivered(2, &Terms::default(), &at(5)).is_ok());
+    }
+
+    /// Every question is as likely as any other: the incomplete last interval is skipped.
+    #[test]
+    fn a_question_is_drawn_without_bias() {
+        let len = QuestionLen::new(4).unwrap();
+        assert_eq!(question_of(7, len).unwrap().to_string(), "0007");
+        assert_eq!(question_of(123_456, len).unwrap().to_string(), "3456");
+        let limit = u64::MAX - u64::MAX % 10_000;
+        assert_eq!(question_of(limit - 1, len).unwrap().to_string(), "9999");
+        assert_eq!(question_of(limit, len), None);
+    }
+
+    /// The MAC ties a progress to its token and its question.
+    #[test]
+    fn another_question_or_token_has_other_bytes() {
+        let order = |token: u8, question: &str| Order {
+            id: [1; 16],
+            user: [2; 16],
+            application: [3; 16],
+            wanted: Wanted::Response {
+                token: [token; 16],
+                question: Question::parse(question.as_bytes()).unwrap(),
+            },
+        };
+        let progress = Progress::asked(&Terms::of_questions(), &at(0));
+        assert_eq!(progress.state, State::Waiting);
+        let bytes = progress.bytes(&order(4, "12345678"));
+        for other in [order(5, "12345678"), order(4, "12345679"), order(4, "0012345678")] {
+            assert_ne!(bytes, progress.bytes(&other));
+        }
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Tokens: what is fixed at enrolment, what moves with each code, and the states in between.
 
+use oath::ocra::{Moving, QuestionLen, Suite};
 use oath::{Algorithm, CodeFormat, Period, Truncation};
 
 use crate::canonical::Canonical;
@@ -20,14 +21,20 @@ pub enum Factor {
         /// Unix second at which step 0 begins.
         t0: i64,
     },
+    /// A question that the user types into the token (RFC 6287); without one there is no code.
+    Ocra {
+        /// Digits of a question.
+        question: QuestionLen,
+    },
 }
 
 impl Factor {
-    /// `hotp` or `totp`, as the API, the database and URIs spell it.
+    /// `hotp`, `totp` or `ocra`, as the API, the database and URIs spell it.
     pub fn name(&self) -> &'static str {
         match self {
             Factor::Hotp => "hotp",
             Factor::Totp { .. } => "totp",
+            Factor::Ocra { .. } => "ocra",
         }
     }
 }
@@ -143,7 +150,7 @@ impl Lifecycle {
 /// What is fixed when a token is enrolled. The HSM's record MAC covers it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Policy {
-    /// Counter or time.
+    /// Counter, time or question.
     pub factor: Factor,
     /// Hash of the HMAC.
     pub algorithm: Algorithm,
@@ -157,6 +164,8 @@ impl Policy {
         let (period, t0) = match self.factor {
             Factor::Hotp => (0, 0),
             Factor::Totp { period, t0 } => (i64::from(period.get()), t0),
+            // The type's name before it keeps a length from being read as a period.
+            Factor::Ocra { question } => (i64::from(question.get()), 0),
         };
         let truncation = match self.format.truncation {
             Truncation::Dynamic => -1,
@@ -176,12 +185,23 @@ impl Policy {
             .bytes(&loa.to_be_bytes())
             .finish()
     }
+
+    /// The suite of RFC 6287, where the token answers questions.
+    pub fn suite(&self) -> Option<Suite> {
+        let Factor::Ocra { question } = self.factor else { return None };
+        Some(Suite {
+            algorithm: self.algorithm,
+            digits: self.format.digits,
+            question,
+            moving: Moving::Nothing,
+        })
+    }
 }
 
 /// What moves: the HSM's state MAC covers it, and each change carries a new one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MovingState {
-    /// Last consumed counter or time step; -1 before the first.
+    /// Last consumed counter or time step; for OCRA one less than the number of answers; -1 before the first.
     pub last: i64,
     /// Steps by which the token's clock is ahead of ours.
     pub drift: i32,

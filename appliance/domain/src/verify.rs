@@ -2,7 +2,7 @@
 //!
 //! The HSM compares; the rules are here. A [`Plan`] lists the factors in order of preference with the
 //! state that follows a match at each, and the state that follows when none matches. RFC 4226 7.2 to 7.4,
-//! RFC 6238 5.2 and 6.
+//! RFC 6238 5.2 and 6. An answer to a question has its own plan: one message, and the challenge says which.
 
 use oath::TotpClock;
 
@@ -65,6 +65,17 @@ pub struct Plan {
     pub refusal: MovingState,
 }
 
+/// Plans the verification of an answer to a question: it is accepted, or a wrong code of this token.
+///
+/// What makes it fresh is the challenge, which ends with it. The candidate's factor counts the answers.
+pub fn plan_answer(state: &MovingState, limits: &Limits, now: &Now) -> Plan {
+    let last = state.last.saturating_add(1);
+    let next = MovingState { last, failures: 0, locked: None, ..state.next() };
+    let factor = u64::try_from(last).unwrap_or(0);
+    let candidates = vec![Candidate { factor, meaning: Meaning::Fresh, next }];
+    Plan { candidates, refusal: after_failure(state, limits, now) }
+}
+
 /// Plans the verification of one code at one token.
 ///
 /// `counted` says whether a wrong code counts at this token: it does when the token was named, or is the
@@ -78,7 +89,8 @@ pub fn plan(
     now: &Now,
 ) -> Plan {
     let mut candidates = fresh(policy, state, window, now);
-    if let Ok(last) = u64::try_from(state.last) {
+    let asks = matches!(policy.factor, Factor::Ocra { .. });
+    if let (Ok(last), false) = (u64::try_from(state.last), asks) {
         candidates.push(Candidate { factor: last, meaning: Meaning::Replay, next: *state });
     }
     let refusal = if counted { after_failure(state, limits, now) } else { *state };
@@ -111,6 +123,7 @@ fn fresh(policy: &Policy, state: &MovingState, window: &Window, now: &Now) -> Ve
                 .map(|c| accepted(c, drift_after(state.drift, c, step, window)))
                 .collect()
         }
+        Factor::Ocra { .. } => Vec::new(),
     }
 }
 
@@ -273,6 +286,20 @@ mod tests {
         let plan = plan(&totp(), &far, &Window::default(), &Limits::default(), true, &now(3000));
         assert_eq!(plan.candidates[0].factor, 180);
         assert_eq!(plan.candidates[0].next.drift, 80);
+    }
+
+    /// RFC 6287: without its question a token has no code, and an answer counts like any code.
+    #[test]
+    fn a_code_without_its_question_is_never_fresh() {
+        let policy = policy(Factor::Ocra { question: oath::ocra::QuestionLen::EIGHT });
+        let limits = Limits::default();
+        let bare = plan(&policy, &state(4), &Window::default(), &limits, true, &now(30));
+        assert_eq!(bare.candidates, []);
+        let failed = MovingState { failures: limits.token_failures - 1, ..state(4) };
+        let answer = plan_answer(&failed, &limits, &now(30));
+        let next = answer.candidates[0].next;
+        assert_eq!((next.last, next.failures, next.epoch), (5, 0, 2));
+        assert!(answer.refusal.is_locked(&now(30)));
     }
 
     proptest! {

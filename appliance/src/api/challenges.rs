@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use axum::http::StatusCode;
+use domain::challenge::Wanted;
 use domain::role::Right;
 use domain::token::Id;
 
@@ -12,7 +13,7 @@ use super::body::{Json, Path};
 use super::error::ApiError;
 use super::{Api, wire};
 use crate::clock::rfc3339;
-use crate::flows::{challenge, handle, parse_handle};
+use crate::flows::{challenge, handle, ocra, parse_handle};
 
 fn view(view: &challenge::View) -> wire::Challenge {
     wire::Challenge {
@@ -20,6 +21,10 @@ fn view(view: &challenge::View) -> wire::Challenge {
         state: view.row.progress.state.name().to_owned(),
         expires_at: view.expires_at_ms.map(rfc3339),
         phone_masked: view.phone_masked.clone(),
+        question: match &view.row.wanted {
+            Wanted::SentCode { .. } => None,
+            Wanted::Response { question, .. } => Some(question.to_string()),
+        },
     }
 }
 
@@ -27,23 +32,30 @@ fn id(text: &str) -> Result<Id, ApiError> {
     parse_handle(text).ok_or_else(|| ApiError::not_found("challenge"))
 }
 
-/// Order a code for a user.
+/// Order a code for a user, or a question for a user's token.
 #[utoipa::path(post, path = "/v1/challenges", tag = "challenges",
     operation_id = "create_challenge", request_body = wire::NewChallenge,
     responses(ApiError,
-        (status = 201, description = "On its way", body = wire::Challenge),
+        (status = 201, description = "On its way, or asked", body = wire::Challenge),
     ))]
 pub(super) async fn create(
     State(api): State<Arc<Api>>,
     Authenticated(caller): Authenticated,
     Json(new): Json<wire::NewChallenge>,
 ) -> Result<(StatusCode, axum::Json<wire::Challenge>), ApiError> {
-    if new.channel != "sms" {
-        return Err(ApiError::malformed("the channel must be sms"));
-    }
-    let made = api
-        .act_as(caller, Right::Challenge, move |app, caller| challenge::create(app, caller, &new.user))
-        .await?;
+    let wire::NewChallenge { user, channel, token } = new;
+    let made = match (channel.as_str(), token) {
+        ("sms", None) => {
+            let order = move |app: &_, caller: &_| challenge::create(app, caller, &user);
+            api.act_as(caller, Right::Challenge, order).await?
+        }
+        ("ocra", token) => {
+            let order = move |app: &_, caller: &_| ocra::order(app, caller, &user, token.as_deref());
+            api.act_as(caller, Right::Challenge, order).await?
+        }
+        ("sms", Some(_)) => return Err(ApiError::malformed("a token belongs to the channel ocra")),
+        _ => return Err(ApiError::malformed("the channel must be sms or ocra")),
+    };
     Ok((StatusCode::CREATED, axum::Json(view(&made))))
 }
 
@@ -81,7 +93,7 @@ pub(super) async fn cancel(
     Ok(axum::Json(view(&ended)))
 }
 
-/// Send a new code; the former one is dead.
+/// Send a new code; the former one is dead. A question is not asked twice.
 #[utoipa::path(post, path = "/v1/challenges/{id}/resend", tag = "challenges",
     operation_id = "resend_challenge", params(("id" = String, Path)),
     responses(ApiError,
@@ -98,7 +110,7 @@ pub(super) async fn resend(
     Ok(axum::Json(view(&again)))
 }
 
-/// Verify the code of a challenge. Whatever is wrong with it, a rejection is the same bytes.
+/// Verify the code of a challenge, or the answer to its question. Whatever is wrong with it, a rejection is the same bytes.
 #[utoipa::path(post, path = "/v1/challenges/{id}/verify", tag = "challenges",
     operation_id = "verify_challenge", params(("id" = String, Path)), request_body = wire::ChallengeAnswer,
     responses(ApiError,

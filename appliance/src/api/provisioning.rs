@@ -8,8 +8,9 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use domain::names::{Serial, UserName};
 use domain::role::Right;
-use domain::token::Policy;
+use domain::token::{Factor, Policy};
 use link::{Order, Request};
+use oath::ocra::QuestionLen;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -50,15 +51,29 @@ pub(crate) fn hex<T: Serialize>(message: &T) -> String {
 }
 
 fn policy(new: &wire::BeginProvisioning) -> Result<Policy, ApiError> {
+    let asks = new.kind == "ocra";
+    if !asks && new.question_digits.is_some() {
+        return Err(ApiError::malformed("question_digits belong to ocra"));
+    }
+    // Hash, digits and truncation are a counter's; only what is hashed differs.
     let token = wire::NewToken {
-        kind: Some(new.kind.clone()),
+        kind: Some(if asks { "hotp" } else { new.kind.as_str() }.to_owned()),
         algorithm: new.algorithm.clone(),
         digits: new.digits,
         period: new.period,
         counter: new.counter,
         ..wire::NewToken::default()
     };
-    policy_of(&token, HARD_DIGITS_MAX)
+    let policy = policy_of(&token, HARD_DIGITS_MAX)?;
+    if !asks {
+        return Ok(policy);
+    }
+    if new.counter.is_some() {
+        return Err(ApiError::malformed("a counter belongs to hotp"));
+    }
+    let question = new.question_digits.map_or(Ok(QuestionLen::EIGHT), QuestionLen::new);
+    let question = question.map_err(|error| ApiError::malformed(error.to_string()))?;
+    Ok(Policy { factor: Factor::Ocra { question }, ..policy })
 }
 
 fn batch(name: Option<&str>) -> Result<(), ApiError> {

@@ -16,6 +16,7 @@ use super::error::ApiError;
 use super::users::{Page, user_name};
 use super::{Api, wire};
 use crate::clock::rfc3339;
+use crate::flows::resync;
 use crate::flows::tokens::{self, Change};
 use crate::qr;
 use crate::store::token::TokenRow;
@@ -33,9 +34,10 @@ pub(super) fn view(row: &TokenRow, locked: bool) -> wire::Token {
         algorithm: row.policy.algorithm.name().to_owned(),
         digits: row.policy.format.digits.get(),
         period: match row.policy.factor {
-            Factor::Hotp => None,
+            Factor::Hotp | Factor::Ocra { .. } => None,
             Factor::Totp { period, .. } => Some(period.get()),
         },
+        suite: row.policy.suite().map(|suite| suite.to_string()),
         state: row.state.lifecycle.name().to_owned(),
         locked,
         failures: row.state.failures,
@@ -247,7 +249,7 @@ pub(super) async fn resync(
     let serial = serial(&text)?;
     let found = api
         .act_as(caller, Right::WriteTokens, move |app, caller| {
-            let row = tokens::resync(app, caller, &serial, [&codes.otp1, &codes.otp2])?;
+            let row = resync::run(app, caller, &serial, [&codes.otp1, &codes.otp2])?;
             Ok(view(&row, row.state.is_locked(&app.clock.now())))
         })
         .await?;

@@ -109,22 +109,24 @@ pub struct Token {
     pub serial: String,
     /// `soft` or `hard`.
     pub class: String,
-    /// `totp` or `hotp`.
+    /// `totp`, `hotp` or `ocra`.
     #[serde(rename = "type")]
     pub kind: String,
     /// Hash of the HMAC.
     pub algorithm: String,
     /// Digits of a code.
     pub digits: u8,
-    /// Seconds of a time step; null for HOTP.
+    /// Seconds of a time step; null unless it is TOTP.
     pub period: Option<u16>,
+    /// The suite of RFC 6287; null unless it is OCRA.
+    pub suite: Option<String>,
     /// `active`, `suspended`, `revoked`, ...
     pub state: String,
     /// Whether wrong codes have locked it for now.
     pub locked: bool,
     /// Wrong codes since the last accepted one.
     pub failures: u32,
-    /// Last consumed counter or time step; null before the first.
+    /// Last consumed counter or time step, or for OCRA the answers so far less one; null before the first.
     pub last_used: Option<i64>,
     /// Steps by which its clock is ahead.
     pub drift: i32,
@@ -190,8 +192,11 @@ pub enum Verdict {
 pub struct NewChallenge {
     /// Whom to ask.
     pub user: String,
-    /// `sms`.
+    /// `sms`, or `ocra` for a question that the user types into a token.
     pub channel: String,
+    /// With `ocra`: this token; by default the user's first that is active.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token: Option<String>,
 }
 
 /// A challenge.
@@ -202,10 +207,13 @@ pub struct Challenge {
     /// `delivering`, `waiting`, `verified`, `denied`, `expired`, `exhausted`, `superseded`, `failed` or
     /// `cancelled`.
     pub state: String,
-    /// End of the code's life, RFC 3339; null before the modem has taken the message.
+    /// End of the code's or the question's life, RFC 3339; null before the modem has taken the message.
     pub expires_at: Option<String>,
-    /// Last digits of the number.
-    pub phone_masked: String,
+    /// Last digits of the number; null for a question.
+    pub phone_masked: Option<String>,
+    /// What the user types into the token; only with the channel `ocra`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub question: Option<String>,
 }
 
 /// A text to send.
@@ -385,7 +393,7 @@ pub struct BeginProvisioning {
     pub start: String,
     /// The `Challenge` it answered, hex.
     pub challenge: String,
-    /// `totp` or `hotp`.
+    /// `totp`, `hotp` or `ocra`.
     #[serde(rename = "type")]
     pub kind: String,
     /// `SHA1` (default), `SHA256` or `SHA512`.
@@ -400,6 +408,9 @@ pub struct BeginProvisioning {
     /// First HOTP counter; 0 by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub counter: Option<u64>,
+    /// Digits of an OCRA question, 4 to 10; 8 by default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub question_digits: Option<u8>,
     /// The batch it belongs to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub batch: Option<String>,

@@ -263,9 +263,10 @@ fn read_bounded(path: &PathBuf) -> Result<Zeroizing<String>, Failure> {
 
 fn describe(token: &wire::Token) -> String {
     let period = token.period.map_or(String::new(), |period| format!(", {period} s"));
+    let suite = token.suite.as_ref().map_or(String::new(), |suite| format!("\nsuite     {suite}"));
     let last = token.last_used.map_or("none".to_owned(), |last| last.to_string());
     format!(
-        "token     {}\nclass     {}\ntype      {}, {}, {} digits{period}\nstate     {}{}\nfailures  {}\nlast used {last}\ndrift     {}\nloa       {}\nsince     {}\n",
+        "token     {}\nclass     {}\ntype      {}, {}, {} digits{period}{suite}\nstate     {}{}\nfailures  {}\nlast used {last}\ndrift     {}\nloa       {}\nsince     {}\n",
         token.serial,
         token.class,
         token.kind,

@@ -20,6 +20,7 @@ const ISSUER: &str = "Countersign";
 const ISSUER_MAX: usize = 64;
 const HSM_DEADLINE_MS: u64 = 2_000;
 const HSM_DEADLINE_RANGE_MS: std::ops::RangeInclusive<u64> = 100..=30_000;
+const QUESTION_TTL_RANGE_MS: std::ops::RangeInclusive<u64> = 10_000..=600_000;
 const OTP_TTL_RANGE_MS: std::ops::RangeInclusive<u64> = 30_000..=600_000;
 const PAIR_LOCK_RANGE_MS: std::ops::RangeInclusive<u64> = 60_000..=30 * 24 * 3_600_000;
 const APPROVAL_LIFE_RANGE_MS: std::ops::RangeInclusive<u64> = 1_000..=7 * 24 * 3_600_000;
@@ -106,7 +107,7 @@ pub(super) fn check(text: &str, file: File) -> Result<Config, Vec<Finding>> {
     let listeners = file.listen.into_iter().filter_map(|listen| listener(&mut c, listen)).collect();
     let modems = modems(&mut c, file.modem);
     let limits = limits(&mut c, file.limits);
-    let window = window(&mut c, file.oath);
+    let (window, questions) = oath(&mut c, file.oath);
     let (terms, sms_message) = sms(&mut c, file.sms);
     let provisioning = provisioning(&mut c, file.provisioning);
     let two_person = two_person(&mut c, file.two_person);
@@ -120,6 +121,7 @@ pub(super) fn check(text: &str, file: File) -> Result<Config, Vec<Finding>> {
             limits,
             window,
             terms,
+            questions,
             sms_message,
             privacyidea_verbose: file.compat.privacyidea.verbose,
             provisioning,
@@ -323,14 +325,16 @@ fn limits(c: &mut Checker<'_>, table: file::LimitsTable) -> Limits {
     }
 }
 
-fn window(c: &mut Checker<'_>, table: file::Oath) -> Window {
-    let d = Window::default();
-    Window {
+fn oath(c: &mut Checker<'_>, table: file::Oath) -> (Window, Terms) {
+    let (d, q) = (Window::default(), Terms::of_questions());
+    let ttl_ms = c.milliseconds(table.challenge_ttl, "oath.challenge_ttl", QUESTION_TTL_RANGE_MS, q.ttl_ms);
+    let window = Window {
         look_ahead: c.number(table.hotp_window, "oath.hotp_window", 1..=100, d.look_ahead),
         steps: c.number(table.totp_window, "oath.totp_window", 0..=10, d.steps),
         drift_max: c.number(table.drift_max, "oath.drift_max", 0..=20, d.drift_max),
         auto_adjust: table.auto_adjust.unwrap_or(d.auto_adjust),
-    }
+    };
+    (window, Terms { ttl_ms, ..q })
 }
 
 fn sms(c: &mut Checker<'_>, table: file::Sms) -> (Terms, String) {

@@ -86,6 +86,7 @@ pub(super) struct Oath {
     pub(super) totp_window: Option<Spanned<u16>>,
     pub(super) drift_max: Option<Spanned<i32>>,
     pub(super) auto_adjust: Option<bool>,
+    pub(super) challenge_ttl: Option<Spanned<String>>,
 }
 
 #[derive(Default, Deserialize)]

@@ -40,6 +40,8 @@ pub struct Config {
     pub window: Window,
     /// Terms of sent codes.
     pub terms: Terms,
+    /// Terms of questions that a token answers.
+    pub questions: Terms,
     /// Text of an SMS; `%s` stands for the code.
     pub sms_message: String,
     /// Whether privacyIDEA's own texts are given for refusals.

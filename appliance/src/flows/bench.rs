@@ -2,14 +2,13 @@
 
 use domain::event::Event;
 use domain::names::Serial;
-use domain::sentcode;
 use domain::token::Lifecycle;
-use domain::verify::{self, Meaning, Plan, Reason};
-use hsm::{Match, MatchKey, Matched, SignKey};
+use domain::verify::{self, Meaning, Reason};
+use hsm::{Matched, SignKey};
 use oath::Code;
 
-use super::guess::pad;
 use super::provision::device;
+use super::question::{self, Try};
 use super::tokens::{self, Change};
 use super::{Caller, FlowError};
 use crate::appliance::Appliance;
@@ -67,6 +66,11 @@ fn judge(app: &Appliance, caller: &Caller, serial: &Serial, otp: &str) -> Result
         let text = "the device has not committed its secret: finish its provisioning first";
         return Err(FlowError::Conflict(text.to_owned()));
     }
+    if row.policy.suite().is_some() {
+        let text =
+            "the token answers questions, and nobody asks one in stock: assign it, then order a challenge";
+        return Err(FlowError::Conflict(text.to_owned()));
+    }
     let now = app.clock.now();
     if row.state.is_locked(&now) {
         return Err(FlowError::Conflict("too many wrong codes: provision the token again".to_owned()));
@@ -76,7 +80,9 @@ fn judge(app: &Appliance, caller: &Caller, serial: &Serial, otp: &str) -> Result
     }
     let config = &app.config;
     let plan = verify::plan(&row.policy, &row.state, &config.window, &config.limits, true, &now);
-    let matched = app.hsm.match_codes(vec![question(app, &row, &plan, otp)])?;
+    let tries = plan.candidates.iter().map(Try::from);
+    let asked = question::question(&row, otp, tries, &plan.refusal, config.window.factors());
+    let matched = app.hsm.match_codes(vec![asked])?;
     let (next, next_mac, reason) = match matched.first() {
         Some(Matched::Hit { factor, next_mac }) => match plan.candidates.get(*factor) {
             Some(hit) if hit.meaning == Meaning::Fresh => (hit.next, *next_mac, None),
@@ -117,32 +123,6 @@ fn refused(
 ) -> Result<Option<Reason>, FlowError> {
     app.refuse(refusal(app, caller, row, reason))?;
     Ok(Some(reason))
-}
-
-fn question(app: &Appliance, row: &TokenRow, plan: &Plan, otp: &str) -> Match {
-    let refusal = plan.refusal.bytes(&row.id);
-    let mut factors: Vec<hsm::Factor> = plan
-        .candidates
-        .iter()
-        .map(|candidate| hsm::Factor {
-            messages: vec![oath::moving_factor(candidate.factor).to_vec()],
-            next_state: candidate.next.bytes(&row.id),
-        })
-        .collect();
-    pad(&mut factors, app.config.window.factors(), &refusal);
-    Match {
-        key: MatchKey::Record {
-            record: row.record.clone().unwrap_or_default(),
-            binding: row.binding(),
-            record_mac: row.record_mac,
-        },
-        state: row.state.bytes(&row.id),
-        state_mac: row.state_mac,
-        format: sentcode::oath_format(&row.policy.format),
-        candidate: otp.as_bytes().to_vec(),
-        factors,
-        refusal,
-    }
 }
 
 fn batch_message(text: &str) -> Result<Vec<u8>, FlowError> {

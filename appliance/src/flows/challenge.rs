@@ -1,6 +1,7 @@
-//! Challenges with a code that we send: ordered, delivered, answered.
+//! Challenges: a code that we send is ordered, delivered, answered; what is the same for a question that a token
+//! answers is here too, the rest in `ocra`.
 
-use domain::challenge::{ChallengeError, Progress, State};
+use domain::challenge::{ChallengeError, Progress, State, Wanted};
 use domain::event::Event;
 use domain::names::{Serial, UserName};
 use domain::sentcode;
@@ -12,7 +13,7 @@ use oath::Code;
 
 use super::guess::{clear_failures, count_failure};
 use super::verify::Verdict;
-use super::{Caller, FlowError, handle, parse_handle, users};
+use super::{Caller, FlowError, handle, ocra, parse_handle, users};
 use crate::appliance::Appliance;
 use crate::store::challenge::ChallengeRow;
 use crate::store::outbox::MessageRow;
@@ -30,9 +31,9 @@ const SERIAL_PREFIX: &str = "SMS-";
 pub struct View {
     /// The row, aged to this moment.
     pub row: ChallengeRow,
-    /// Last digits of the number.
-    pub phone_masked: String,
-    /// End of the code's life in Unix milliseconds; none before the modem's acknowledgement.
+    /// Last digits of the number that the code goes to.
+    pub phone_masked: Option<String>,
+    /// End of the code's or the question's life in Unix milliseconds; none before the modem's acknowledgement.
     pub expires_at_ms: Option<i64>,
 }
 
@@ -125,8 +126,7 @@ pub fn order(app: &Appliance, caller: &Caller, whose: &Whose) -> Result<Result<V
         user_id: owner.id,
         application_id: caller.application,
         purpose: "login".to_owned(),
-        phone_id: Some(bound.id),
-        digits: app.config.terms.digits,
+        wanted: Wanted::SentCode { phone: Some(bound.id), digits: app.config.terms.digits },
         progress: Progress::start(),
         state_mac: [0; 32],
         created_at: now.wall_ms,
@@ -135,7 +135,7 @@ pub fn order(app: &Appliance, caller: &Caller, whose: &Whose) -> Result<Result<V
     row.state_mac = *macs.first().ok_or(hsm::HsmError::Protocol)?;
     let superseding = superseding(app, &owner.id, Some(&caller.application))?;
     let message = message_for(app, &row, &owner, &bound, &now)?;
-    let phone_masked = users::open_number(app, &owner, &bound.number)?.masked();
+    let phone_masked = Some(users::open_number(app, &owner, &bound.number)?.masked());
     let event = app
         .event("sms.challenge_ordered", caller)
         .about("user_ref", &owner.user_ref)
@@ -250,10 +250,12 @@ pub fn show(app: &Appliance, caller: &Caller, id: &Id) -> Result<View, FlowError
     let (mut row, owner) = own(app, caller, id)?.ok_or(FlowError::NotFound("challenge"))?;
     let now = app.clock.now();
     row.progress = row.progress.aged(&now);
-    let bound = app.store.read(|c| phone::of_user(c, &owner.id))?;
-    let phone_masked = match bound {
-        Some(bound) => users::open_number(app, &owner, &bound.number)?.masked(),
-        None => String::new(),
+    let phone_masked = match row.wanted {
+        Wanted::Response { .. } => None,
+        Wanted::SentCode { .. } => match app.store.read(|c| phone::of_user(c, &owner.id))? {
+            Some(bound) => Some(users::open_number(app, &owner, &bound.number)?.masked()),
+            None => Some(String::new()),
+        },
     };
     let expires_at_ms = row.progress.expires.and_then(|end| end.wall_ms(&now));
     Ok(View { row, phone_masked, expires_at_ms })
@@ -267,6 +269,9 @@ pub fn resend(app: &Appliance, caller: &Caller, id: &Id) -> Result<View, FlowErr
     let (found, owner) = own(app, caller, id)?.ok_or(FlowError::NotFound("challenge"))?;
     let _order = app.lock_user(&found.user_id)?;
     let (row, _) = own(app, caller, id)?.ok_or(FlowError::NotFound("challenge"))?;
+    if matches!(row.wanted, Wanted::Response { .. }) {
+        return Err(FlowError::Conflict("a question is asked once: order another challenge".to_owned()));
+    }
     let now = app.clock.now();
     if let Err(reason) = app.admit(caller, &owner, &now)? {
         let event = Event::refused(now.wall_ms, "sms.challenge_refused", caller.actor.clone(), reason.name());
@@ -312,7 +317,7 @@ pub fn cancel(app: &Appliance, caller: &Caller, id: &Id) -> Result<View, FlowErr
     let next_mac = next_mac(app, &row, &next)?;
     let at = app.clock.now().wall_ms;
     let event = app
-        .event("sms.challenge_cancelled", caller)
+        .event(named(&row.wanted, "sms.challenge_cancelled", "ocra.challenge_cancelled"), caller)
         .about("user_ref", &owner.user_ref)
         .about("challenge", handle(id));
     let ended = app.store.write(move |w| {
@@ -346,7 +351,7 @@ pub fn state(app: &Appliance, id: &Id) -> Result<Option<State>, FlowError> {
     Ok(found.map(|row| row.progress.aged(&app.clock.now()).state))
 }
 
-/// As [`verify`], for a caller who lets in whom it names: somebody else's challenge is rejected unseen.
+/// As [`verify`] of a sent code, for a caller who lets in whom it names: another challenge is rejected unseen.
 ///
 /// # Errors
 /// As [`verify`].
@@ -359,12 +364,14 @@ pub fn verify_of(
 ) -> Result<Verdict, FlowError> {
     let said = app.store.read(|c| whose.find(c))?.map(|person| person.id);
     match own(app, caller, id)? {
-        Some((row, _)) if said == Some(row.user_id) => verify(app, caller, id, otp),
+        Some((row, _)) if said == Some(row.user_id) && matches!(row.wanted, Wanted::SentCode { .. }) => {
+            verify(app, caller, id, otp)
+        }
         _ => refuse(app, caller, None, otp, Reason::NoToken),
     }
 }
 
-/// Verifies the code that was sent. One challenge accepts one code, once.
+/// Verifies the code that was sent, or the answer to the question. One challenge accepts one code, once.
 ///
 /// # Errors
 /// [`FlowError`] when the HSM or the store cannot answer: nothing was accepted and nothing counted.
@@ -394,10 +401,24 @@ pub fn verify(app: &Appliance, caller: &Caller, id: &Id, otp: &str) -> Result<Ve
     if let Err(reason) = app.admit(caller, &owner, &now)? {
         return refuse(app, caller, about, otp, reason);
     }
-    match_sent(app, caller, &row, &owner, otp, &now)
+    match &row.wanted {
+        Wanted::SentCode { digits, .. } => match_sent(app, caller, &row, &owner, *digits, otp, &now),
+        Wanted::Response { token, question } => {
+            ocra::judge(app, caller, (&row, &owner), (token, question), otp, &now)
+        }
+    }
 }
 
-fn refuse(
+/// The name of an event about a challenge of either kind.
+fn named(wanted: &Wanted, sent: &'static str, asked: &'static str) -> &'static str {
+    match wanted {
+        Wanted::SentCode { .. } => sent,
+        Wanted::Response { .. } => asked,
+    }
+}
+
+/// Refuses without evaluating: the decoy's match, then the event.
+pub(super) fn refuse(
     app: &Appliance,
     caller: &Caller,
     about: Option<(&ChallengeRow, &UserRow)>,
@@ -405,8 +426,8 @@ fn refuse(
     reason: Reason,
 ) -> Result<Verdict, FlowError> {
     app.match_decoy(otp)?;
-    let mut event =
-        Event::refused(app.clock.now().wall_ms, "sms.failed", caller.actor.clone(), reason.name());
+    let kind = about.map_or("sms.failed", |(row, _)| named(&row.wanted, "sms.failed", "ocra.failed"));
+    let mut event = Event::refused(app.clock.now().wall_ms, kind, caller.actor.clone(), reason.name());
     if let Some((row, owner)) = about {
         event = event.about("user_ref", &owner.user_ref).about("challenge", handle(&row.id));
     }
@@ -419,6 +440,7 @@ fn match_sent(
     caller: &Caller,
     row: &ChallengeRow,
     owner: &UserRow,
+    digits: u8,
     otp: &str,
     now: &Now,
 ) -> Result<Verdict, FlowError> {
@@ -427,7 +449,7 @@ fn match_sent(
         key: MatchKey::SentCode,
         state: row.bytes(&row.progress),
         state_mac: row.state_mac,
-        format: sentcode::sent_format(row.digits),
+        format: sentcode::sent_format(digits),
         candidate: otp.as_bytes().to_vec(),
         factors: vec![Factor {
             messages: sentcode::sent_messages(&row.id, row.progress.send_number),

@@ -3,7 +3,7 @@
 //! `sending` is durable before a modem sees a byte; what was `sending` when the appliance stopped becomes
 //! `unknown` and is never sent again.
 
-use domain::challenge::{ChallengeError, Progress};
+use domain::challenge::{ChallengeError, Progress, Wanted};
 use domain::event::{Actor, Event};
 use domain::outbox::State;
 use domain::phone::Msisdn;
@@ -56,11 +56,12 @@ pub fn compose(app: &Appliance, message: &MessageRow) -> Result<Option<Text>, Fl
         Ok(owner.zip(bound).map(|(owner, bound)| (row, owner, bound)))
     })?;
     let Some((row, owner, bound)) = found else { return Ok(None) };
+    let Wanted::SentCode { phone, digits } = row.wanted else { return Ok(None) };
     // The number is the one bound at this moment: a message queued for a former number goes nowhere.
     let wanted = row.progress.state == domain::challenge::State::Delivering
         && Some(row.progress.send_number) == message.send_number
         && Some(row.user_id) == message.user_id
-        && Some(bound.id) == row.phone_id
+        && Some(bound.id) == phone
         && bound.state == "verified"
         && bound.number == message.number;
     if !wanted {
@@ -68,7 +69,7 @@ pub fn compose(app: &Appliance, message: &MessageRow) -> Result<Option<Text>, Fl
     }
     next_mac(app, &row, &row.progress)?;
     let code = app.hsm.compute(hsm::Compute {
-        format: sentcode::sent_format(row.digits),
+        format: sentcode::sent_format(digits),
         messages: sentcode::sent_messages(&row.id, row.progress.send_number),
     })?;
     let template = message.template.as_deref().unwrap_or("%s");

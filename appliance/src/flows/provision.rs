@@ -234,7 +234,7 @@ fn exchange_of(begin: &Begin, certificate: &MakerCertificate) -> Exchange {
 
 fn token_row(app: &Appliance, begin: &Begin, serial: Serial) -> Result<TokenRow, FlowError> {
     let last = match begin.policy.factor {
-        Factor::Totp { .. } => -1,
+        Factor::Totp { .. } | Factor::Ocra { .. } => -1,
         Factor::Hotp => match i64::try_from(begin.counter) {
             Ok(counter) => counter - 1,
             Err(_) => return Err(FlowError::Invalid("the counter is too large".to_owned())),
@@ -264,6 +264,7 @@ fn wire_policy(app: &Appliance, begin: &Begin) -> Result<link::Policy, FlowError
     let (kind, period, t0, counter0) = match policy.factor {
         Factor::Hotp => (link::Kind::Hotp, 0, 0, begin.counter),
         Factor::Totp { period, t0 } => (link::Kind::Totp, period.get(), t0, 0),
+        Factor::Ocra { question } => (link::Kind::Ocra, question.get().into(), 0, 0),
     };
     let (hash, secret_len) = match policy.algorithm {
         Algorithm::Sha1 => (link::Hash::Sha1, 32),

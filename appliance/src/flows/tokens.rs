@@ -1,16 +1,15 @@
-//! Tokens: enrolment, state changes, resynchronisation.
+//! Tokens: enrolment and state changes.
 
 use domain::names::{Serial, UserName};
 use domain::otpauth::OtpAuth;
-use domain::sentcode;
 use domain::token::{Class, Factor, Lifecycle, MovingState, Policy};
-use hsm::{Enrol, MacPurpose, Match, MatchKey, Matched, SecretSource};
-use oath::{Algorithm, Code};
+use hsm::{Enrol, MacPurpose, SecretSource};
+use oath::Algorithm;
 use sha1::Sha1;
 use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
-use super::{Caller, FlowError, guess, users};
+use super::{Caller, FlowError, users};
 use crate::appliance::Appliance;
 use crate::store::token::{ACTIVE_MAX, TokenRow};
 use crate::store::{event, token, user};
@@ -21,8 +20,6 @@ const SECRET_LEN: usize = 20;
 const SOFT_LOA: f64 = 1.5;
 /// Level of assurance of a hardware token that an operator gave to a user.
 pub const HARD_LOA: f64 = 2.0;
-/// Window of a resynchronisation: HOTP counters ahead, TOTP steps on each side (D-28).
-const RESYNC_WINDOW: u16 = 100;
 
 /// A token to enrol for a user.
 pub struct NewToken {
@@ -113,7 +110,7 @@ pub fn add(app: &Appliance, caller: &Caller, new: NewToken) -> Result<Enrolled, 
 /// used.
 fn first_watermark(app: &Appliance, new: &NewToken) -> Result<i64, FlowError> {
     let first = match new.policy.factor {
-        Factor::Totp { .. } => -1,
+        Factor::Totp { .. } | Factor::Ocra { .. } => -1,
         Factor::Hotp => match i64::try_from(new.counter) {
             Ok(counter) => counter - 1,
             Err(_) => return Err(FlowError::Invalid("the counter is too large".to_owned())),
@@ -157,11 +154,11 @@ fn fingerprint(app: &Appliance, algorithm: Algorithm, secret: &[u8]) -> Result<[
 
 fn uri_of(app: &Appliance, new: &NewToken, row: &TokenRow, secret: Zeroizing<Vec<u8>>) -> Zeroizing<String> {
     let period = match row.policy.factor {
-        Factor::Hotp => oath::Period::THIRTY,
+        Factor::Hotp | Factor::Ocra { .. } => oath::Period::THIRTY,
         Factor::Totp { period, .. } => period,
     };
     OtpAuth {
-        totp: row.policy.factor != Factor::Hotp,
+        totp: matches!(row.policy.factor, Factor::Totp { .. }),
         issuer: Some(new.issuer.clone().unwrap_or_else(|| app.config.issuer.clone())),
         account: new.user.to_string(),
         secret,
@@ -256,7 +253,8 @@ fn next_mac(app: &Appliance, row: &TokenRow, next: &MovingState) -> Result<[u8; 
     }
 }
 
-fn save(
+/// Saves a token's next state with the event of the change.
+pub(super) fn save(
     app: &Appliance,
     caller: &Caller,
     kind: &'static str,
@@ -281,117 +279,4 @@ fn save(
         return Err(FlowError::Conflict("the token was changed by another request; try again".to_owned()));
     }
     Ok(TokenRow { state: next, state_mac: next_mac, ..row })
-}
-
-/// Finds a token's counter or clock again from two consecutive codes (RFC 4226 7.4). Both are consumed.
-///
-/// # Errors
-/// [`FlowError::RateLimited`] when the limiter refuses; [`FlowError::Conflict`] when the codes are not two
-/// consecutive unused ones within the window, which counts as a wrong code.
-pub fn resync(
-    app: &Appliance,
-    caller: &Caller,
-    serial: &Serial,
-    codes: [&str; 2],
-) -> Result<TokenRow, FlowError> {
-    let found = find(app, serial)?;
-    let owner_id = found.user_id.ok_or(FlowError::NotFound("token"))?;
-    let _order = app.lock_user(&owner_id)?;
-    let row = find(app, serial)?;
-    let now = app.clock.now();
-    let owner = app.store.read(|c| user::by_id(c, &owner_id))?.ok_or(FlowError::NotFound("user"))?;
-    if app.admit(caller, &owner, &now)?.is_err() || row.state.is_locked(&now) {
-        let event =
-            domain::event::Event::refused(now.wall_ms, "oath.resync", caller.actor.clone(), "limited");
-        app.refuse(event.about("token", row.serial.as_str()))?;
-        return Err(FlowError::RateLimited);
-    }
-    if row.state.lifecycle != Lifecycle::Active {
-        return Err(FlowError::Conflict(format!("the token is {}", row.state.lifecycle.name())));
-    }
-    let wellformed = codes.iter().all(|code| Code::parse(code).is_ok());
-    let accepted = if wellformed { consecutive(app, &row, codes, &now)? } else { None };
-    match accepted {
-        Some((next, next_mac)) => save(app, caller, "oath.resync", row, next, next_mac),
-        None => {
-            let event =
-                domain::event::Event::refused(now.wall_ms, "oath.resync", caller.actor.clone(), "wrong")
-                    .about("token", row.serial.as_str());
-            let locked = app.event("user.locked", caller).about("user_ref", &owner.user_ref);
-            let (limits, application) = (app.config.limits, caller.application);
-            app.store.write(move |w| {
-                event::append(w, &event)?;
-                if guess::count_failure(w, &limits, &owner_id, &application, &now)? {
-                    event::append(w, &locked)?;
-                }
-                Ok(())
-            })?;
-            Err(FlowError::Conflict("these are not two consecutive unused codes of this token".to_owned()))
-        }
-    }
-}
-
-/// The state after two consecutive codes, if that is what they are.
-fn consecutive(
-    app: &Appliance,
-    row: &TokenRow,
-    codes: [&str; 2],
-    now: &domain::time::Now,
-) -> Result<Option<(MovingState, [u8; 32])>, FlowError> {
-    let factors = resync_factors(row, now);
-    let question = |code: &str, factors: &[u64]| Match {
-        key: MatchKey::Record {
-            record: row.record.clone().unwrap_or_default(),
-            binding: row.binding(),
-            record_mac: row.record_mac,
-        },
-        state: row.state.bytes(&row.id),
-        state_mac: row.state_mac,
-        format: sentcode::oath_format(&row.policy.format),
-        candidate: code.as_bytes().to_vec(),
-        factors: factors
-            .iter()
-            .map(|factor| hsm::Factor {
-                messages: vec![oath::moving_factor(*factor).to_vec()],
-                next_state: resynced(row, *factor, now).bytes(&row.id),
-            })
-            .collect(),
-        refusal: row.state.bytes(&row.id),
-    };
-    let hit = |matched: Vec<Matched>| match matched.first() {
-        Some(Matched::Hit { factor, next_mac }) => Ok(Some((*factor, *next_mac))),
-        Some(Matched::Miss { .. }) => Ok(None),
-        _ => Err(FlowError::Tampered { what: "the state", which: row.serial.to_string() }),
-    };
-    let first = hit(app.hsm.match_codes(vec![question(codes[0], &factors)])?)?;
-    let Some(second) = first.and_then(|(index, _)| factors.get(index)).map(|factor| factor + 1) else {
-        return Ok(None);
-    };
-    let found = hit(app.hsm.match_codes(vec![question(codes[1], &[second])])?)?;
-    Ok(found.map(|(_, next_mac)| (resynced(row, second, now), next_mac)))
-}
-
-/// Unused factors within the window, lowest first.
-fn resync_factors(row: &TokenRow, now: &domain::time::Now) -> Vec<u64> {
-    let first_unused = u64::try_from(row.state.last.saturating_add(1)).unwrap_or(0);
-    match row.policy.factor {
-        Factor::Hotp => oath::hotp_candidates(first_unused, RESYNC_WINDOW).collect(),
-        Factor::Totp { period, t0 } => {
-            let step = oath::TotpClock { t0, period }.step(now.unix_seconds()).unwrap_or(0);
-            let window = u64::from(RESYNC_WINDOW);
-            (step.saturating_sub(window).max(first_unused)..=step.saturating_add(window)).collect()
-        }
-    }
-}
-
-fn resynced(row: &TokenRow, factor: u64, now: &domain::time::Now) -> MovingState {
-    let drift = match row.policy.factor {
-        Factor::Hotp => 0,
-        Factor::Totp { period, t0 } => {
-            let step = oath::TotpClock { t0, period }.step(now.unix_seconds()).unwrap_or(0);
-            i32::try_from(i128::from(factor) - i128::from(step)).unwrap_or(0)
-        }
-    };
-    let last = i64::try_from(factor).unwrap_or(i64::MAX);
-    MovingState { last, drift, ..row.state.unlocked() }
 }

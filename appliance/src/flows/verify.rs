@@ -6,14 +6,14 @@
 use domain::canonical::Canonical;
 use domain::event::Event;
 use domain::names::{RequestId, Serial, UserName};
-use domain::sentcode;
 use domain::time::{Deadline, Now};
 use domain::token::{Id, Lifecycle, MovingState, Policy};
 use domain::verify::{self, Meaning, Plan, Reason};
-use hsm::{Factor, MacPurpose, Match, MatchKey, Matched, Tampered};
+use hsm::{MacPurpose, Matched};
 use oath::Code;
 
-use super::guess::{clear_failures, count_failure, pad};
+use super::guess::{clear_failures, count_failure};
+use super::question::{self, Try};
 use super::{Caller, FlowError};
 use crate::appliance::Appliance;
 use crate::store::request::StoredAnswer;
@@ -223,7 +223,7 @@ impl Attempted<'_> {
         Ok(Judged { verdict, reason: None, policy })
     }
 
-    /// The tokens that the code may be tried at, or why it is not tried at all.
+    /// The tokens that the code may be tried at: none that answers questions, since none was asked. Or why it is not tried at all.
     fn evaluable(&self) -> Result<Result<Usable, Reason>, FlowError> {
         if Code::parse(&self.attempt.otp).is_err() {
             return Ok(Err(Reason::Malformed));
@@ -242,6 +242,7 @@ impl Attempted<'_> {
             .loaded
             .tokens
             .iter()
+            .filter(|token| token.policy.suite().is_none())
             .partition(|token| token.state.lifecycle == Lifecycle::Active && token.record.is_some());
         if usable.is_empty() {
             let ended =
@@ -283,7 +284,12 @@ impl Attempted<'_> {
                 verify::plan(&token.policy, &token.state, &config.window, &config.limits, counted, &self.now)
             })
             .collect();
-        let batch = tokens.iter().zip(&plans).map(|(token, plan)| self.question(token, plan)).collect();
+        let (otp, width) = (&self.attempt.otp, self.app.config.window.factors());
+        let asked = |(token, plan): (&TokenRow, &Plan)| {
+            let tries = plan.candidates.iter().map(Try::from);
+            question::question(token, otp, tries, &plan.refusal, width)
+        };
+        let batch = tokens.iter().zip(&plans).map(asked).collect();
         let matched = self.app.hsm.match_codes(batch)?;
         let (mut replay, mut tampered) = (None, None);
         for ((token, plan), matched) in tokens.iter().zip(&plans).zip(&matched) {
@@ -296,7 +302,7 @@ impl Attempted<'_> {
                     None => {}
                 },
                 Matched::Miss { .. } => {}
-                Matched::Tampered { what } => tampered = Some(changed(token, *what)),
+                Matched::Tampered { what } => tampered = Some(question::tampered(token, *what)),
             }
         }
         let all_tampered = matched.iter().all(|m| matches!(m, Matched::Tampered { .. }));
@@ -447,48 +453,12 @@ impl Attempted<'_> {
         let macs = self.app.hsm.mac(MacPurpose::Fingerprint, vec![asked])?;
         Ok(*macs.first().ok_or(hsm::HsmError::Protocol)?)
     }
-
-    /// What the HSM is asked about one token: always as many factors as the widest window has, so that the
-    /// time it takes tells nothing about the token.
-    fn question(&self, token: &TokenRow, plan: &Plan) -> Match {
-        let refusal = plan.refusal.bytes(&token.id);
-        let mut factors: Vec<Factor> = plan
-            .candidates
-            .iter()
-            .map(|candidate| Factor {
-                messages: vec![oath::moving_factor(candidate.factor).to_vec()],
-                next_state: candidate.next.bytes(&token.id),
-            })
-            .collect();
-        pad(&mut factors, self.app.config.window.factors(), &refusal);
-        Match {
-            key: MatchKey::Record {
-                record: token.record.clone().unwrap_or_default(),
-                binding: token.binding(),
-                record_mac: token.record_mac,
-            },
-            state: token.state.bytes(&token.id),
-            state_mac: token.state_mac,
-            format: sentcode::oath_format(&token.policy.format),
-            candidate: self.attempt.otp.as_bytes().to_vec(),
-            factors,
-            refusal,
-        }
-    }
 }
 
 /// The tokens that a code is tried at, and whether a wrong one counts at the token.
 struct Usable {
     open: Vec<TokenRow>,
     counted: bool,
-}
-
-fn changed(token: &TokenRow, what: Tampered) -> FlowError {
-    let what = match what {
-        Tampered::Record => "the record",
-        Tampered::State => "the state",
-    };
-    FlowError::Tampered { what, which: token.serial.to_string() }
 }
 
 fn answer_text(verdict: &Verdict) -> String {

@@ -1,12 +1,19 @@
-//! Challenges with sent codes.
+//! Challenges: sent codes, and questions that a token answers.
 
-use domain::challenge::{Order, Progress, State};
+use domain::challenge::{Order, Progress, State, Wanted};
 use domain::token::Id;
+use oath::ocra::Question;
 use rusqlite::{Connection, params};
 
 use super::Writing;
 use super::error::StoreError;
 use super::row::{Reading, deadline_columns};
+use super::token::TokenRow;
+
+/// The type of a challenge that a token answers.
+const OCRA: &str = "oath";
+/// The type of a challenge whose code is sent.
+const SMS: &str = "sms_code";
 
 /// A stored challenge.
 #[derive(Clone, Debug)]
@@ -19,10 +26,8 @@ pub struct ChallengeRow {
     pub application_id: Id,
     /// `login`, `register`, ...
     pub purpose: String,
-    /// The phone the code goes to.
-    pub phone_id: Option<Id>,
-    /// Digits of the code.
-    pub digits: u8,
+    /// What it wants.
+    pub wanted: Wanted,
     /// What moves.
     pub progress: Progress,
     /// MAC over it.
@@ -38,8 +43,7 @@ impl ChallengeRow {
             id: self.id,
             user: self.user_id,
             application: self.application_id,
-            phone: self.phone_id,
-            digits: self.digits,
+            wanted: self.wanted,
         })
     }
 }
@@ -50,8 +54,7 @@ fn read(row: &Reading<'_>) -> Result<ChallengeRow, StoreError> {
         user_id: row.bytes("user_id")?,
         application_id: row.bytes("application_id")?,
         purpose: row.get("purpose")?,
-        phone_id: row.optional_bytes("phone_id")?,
-        digits: row.get("digits")?,
+        wanted: read_wanted(row)?,
         progress: Progress {
             state: row.parse("state", |name: String| State::from_name(&name))?,
             send_number: row.get("send_number")?,
@@ -60,6 +63,16 @@ fn read(row: &Reading<'_>) -> Result<ChallengeRow, StoreError> {
         },
         state_mac: row.bytes("state_mac")?,
         created_at: row.get("created_at")?,
+    })
+}
+
+fn read_wanted(row: &Reading<'_>) -> Result<Wanted, StoreError> {
+    Ok(match row.get::<String>("type")?.as_str() {
+        OCRA => Wanted::Response {
+            token: row.bytes("token_id")?,
+            question: row.parse("question", |text: String| Question::parse(text.as_bytes()).ok())?,
+        },
+        _ => Wanted::SentCode { phone: row.optional_bytes("phone_id")?, digits: row.get("digits")? },
     })
 }
 
@@ -108,17 +121,23 @@ pub fn open_of(
 /// SQLite's.
 pub fn insert(writing: &mut Writing<'_>, challenge: &ChallengeRow) -> Result<(), StoreError> {
     let (boot, boot_ms) = deadline_columns(challenge.progress.expires.as_ref());
+    let (kind, phone, digits, token, question) = match challenge.wanted {
+        Wanted::SentCode { phone, digits } => (SMS, phone, digits, None, None),
+        Wanted::Response { token, question } => {
+            (OCRA, None, question.len().get(), Some(token), Some(question.to_string()))
+        }
+    };
     writing.tx.execute(
         "INSERT INTO challenge (id, user_id, application_id, type, purpose, phone_id, digits, state, send_number,
-             attempts, expires_boot, expires_boot_ms, state_mac, created_at)
-         VALUES (?1, ?2, ?3, 'sms_code', ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
+             attempts, expires_boot, expires_boot_ms, state_mac, created_at, token_id, question)
+         VALUES (?1, ?2, ?3, ?14, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?15, ?16)",
         params![
             challenge.id,
             challenge.user_id,
             challenge.application_id,
             challenge.purpose,
-            challenge.phone_id,
-            challenge.digits,
+            phone,
+            digits,
             challenge.progress.state.name(),
             challenge.progress.send_number,
             challenge.progress.attempts,
@@ -126,6 +145,9 @@ pub fn insert(writing: &mut Writing<'_>, challenge: &ChallengeRow) -> Result<(),
             boot_ms,
             challenge.state_mac,
             challenge.created_at,
+            kind,
+            token,
+            question,
         ],
     )?;
     Ok(())
@@ -144,12 +166,39 @@ pub fn put_progress(
     next_mac: &[u8; 32],
     at_ms: i64,
 ) -> Result<bool, StoreError> {
+    put(writing, challenge, next, next_mac, at_ms, None)
+}
+
+/// As [`put_progress`], on the further condition that the token which answered is active and as it was loaded.
+///
+/// # Errors
+/// SQLite's.
+pub fn put_answered(
+    writing: &mut Writing<'_>,
+    challenge: &ChallengeRow,
+    next: &Progress,
+    next_mac: &[u8; 32],
+    at_ms: i64,
+    token: &TokenRow,
+) -> Result<bool, StoreError> {
+    put(writing, challenge, next, next_mac, at_ms, Some(token))
+}
+
+fn put(
+    writing: &mut Writing<'_>,
+    challenge: &ChallengeRow,
+    next: &Progress,
+    next_mac: &[u8; 32],
+    at_ms: i64,
+    token: Option<&TokenRow>,
+) -> Result<bool, StoreError> {
     let (boot, boot_ms) = deadline_columns(next.expires.as_ref());
     let decided = next.state.is_final().then_some(at_ms);
     let mut statement = writing.tx.prepare_cached(
         "UPDATE challenge SET state = ?1, send_number = ?2, attempts = ?3, expires_boot = ?4, expires_boot_ms = ?5,
              state_mac = ?6, decided_at = ?7
-         WHERE id = ?8 AND state_mac = ?9 AND state = ?10",
+         WHERE id = ?8 AND state_mac = ?9 AND state = ?10 AND (?11 IS NULL OR EXISTS (
+             SELECT 1 FROM token WHERE id = ?11 AND state_mac = ?12 AND lifecycle = 'active'))",
     )?;
     let changed = statement.execute(params![
         next.state.name(),
@@ -162,6 +211,8 @@ pub fn put_progress(
         challenge.id,
         challenge.state_mac,
         challenge.progress.state.name(),
+        token.map(|token| token.id),
+        token.map(|token| token.state_mac),
     ])?;
     Ok(changed == 1)
 }

@@ -43,6 +43,7 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 const STEPS: &[M<'static>] = &[
     M::up(include_str!("schema/0001_appliance.sql")),
     M::up(include_str!("schema/0002_provisioning.sql")),
+    M::up(include_str!("schema/0003_ocra.sql")).foreign_key_check(),
     M::up(include_str!("schema/0004_operators.sql")),
 ];
 const MIGRATIONS: Migrations<'static> = Migrations::from_slice(STEPS);
@@ -67,9 +68,11 @@ impl Store {
         let mut connection = connect(&path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
         connection.pragma_update(None, "journal_mode", "WAL")?;
         connection.pragma_update(None, "synchronous", "FULL")?;
-        connection.pragma_update(None, "foreign_keys", true)?;
         connection.pragma_update(None, "wal_autocheckpoint", 0)?;
+        // A table that others refer to can be written anew only while SQLite looks away; the step checks instead.
+        connection.pragma_update(None, "foreign_keys", false)?;
         MIGRATIONS.to_latest(&mut connection)?;
+        connection.pragma_update(None, "foreign_keys", true)?;
         let head = event::head(&connection)?;
         let writer = writer::Writer::start(connection, head).map_err(|source| open_error(&path, source))?;
         Ok(Store { path, writer: Some(writer), readers: Mutex::new(Vec::new()), _lock: lock })

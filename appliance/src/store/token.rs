@@ -2,6 +2,7 @@
 
 use domain::names::Serial;
 use domain::token::{Class, Factor, Id, Lifecycle, MovingState, Policy};
+use oath::ocra::QuestionLen;
 use oath::{Algorithm, CodeFormat, Digits, Period, Truncation};
 use rusqlite::{Connection, params};
 
@@ -79,6 +80,7 @@ fn read_policy(row: &Reading<'_>) -> Result<Policy, StoreError> {
     let t0 = row.get("t0")?;
     let factor = match row.get::<String>("type")?.as_str() {
         "hotp" => Factor::Hotp,
+        "ocra" => Factor::Ocra { question: row.parse("question_digits", |n: u8| QuestionLen::new(n).ok())? },
         _ => Factor::Totp { period: row.parse("period", |p: u16| Period::new(p).ok())?, t0 },
     };
     Ok(Policy {
@@ -107,6 +109,14 @@ fn many(
         tokens.push(read(&Reading::new(row, "token", "serial"))?);
     }
     Ok(tokens)
+}
+
+/// Finds a token by its row id.
+///
+/// # Errors
+/// SQLite's, or a row that does not parse.
+pub fn by_id(connection: &Connection, id: &Id) -> Result<Option<TokenRow>, StoreError> {
+    Ok(many(connection, "SELECT * FROM token WHERE id = ?1", params![id])?.into_iter().next())
 }
 
 /// Finds a token by serial.
@@ -149,9 +159,10 @@ pub fn with_secret(connection: &Connection, fingerprint: &[u8; 32]) -> Result<Ve
 /// [`StoreError::Exists`] when the serial is taken, or a living token has the same secret.
 pub fn insert(writing: &mut Writing<'_>, token: &TokenRow) -> Result<(), StoreError> {
     let (lock_boot, lock_boot_ms) = deadline_columns(token.state.locked.as_ref());
-    let (period, t0) = match token.policy.factor {
-        Factor::Hotp => (0, 0),
-        Factor::Totp { period, t0 } => (i64::from(period.get()), t0),
+    let (period, t0, question) = match token.policy.factor {
+        Factor::Hotp => (0, 0, 0),
+        Factor::Totp { period, t0 } => (period.get(), t0, 0),
+        Factor::Ocra { question } => (0, 0, question.get()),
     };
     let truncation = match token.policy.format.truncation {
         Truncation::Dynamic => -1,
@@ -162,9 +173,9 @@ pub fn insert(writing: &mut Writing<'_>, token: &TokenRow) -> Result<(), StoreEr
         .execute(
             "INSERT INTO token (id, serial, user_id, class, type, label, algorithm, digits, checksum, truncation,
                  period, t0, record, record_mac, fingerprint, last_factor, drift, failures, lock_boot,
-                 lock_boot_ms, lifecycle, epoch, state_mac, loa, created_at)
+                 lock_boot_ms, lifecycle, epoch, state_mac, loa, created_at, question_digits)
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20,
-                 ?21, ?22, ?23, ?24, ?25)",
+                 ?21, ?22, ?23, ?24, ?25, ?26)",
             params![
                 token.id,
                 token.serial.as_str(),
@@ -191,6 +202,7 @@ pub fn insert(writing: &mut Writing<'_>, token: &TokenRow) -> Result<(), StoreEr
                 token.state_mac,
                 token.loa,
                 token.created_at,
+                question,
             ],
         )
         .map_err(|error| if is_taken(&error) { StoreError::Exists("a token with this serial or this secret") } else { error.into() })?;
@@ -275,6 +287,12 @@ fn update(
 /// [`StoreError::Exists`] when the serial is somebody's.
 pub fn replace_in_stock(writing: &mut Writing<'_>, token: &TokenRow) -> Result<(), StoreError> {
     writing.tx.execute("UPDATE device SET token_id = NULL WHERE serial = ?1", [token.serial.as_str()])?;
+    // What the former token was asked; the events remember it.
+    writing.tx.execute(
+        "DELETE FROM challenge WHERE token_id IN
+             (SELECT id FROM token WHERE serial = ?1 AND (lifecycle = 'revoked' OR user_id IS NULL))",
+        [token.serial.as_str()],
+    )?;
     writing.tx.execute(
         "DELETE FROM token WHERE serial = ?1 AND (lifecycle = 'revoked' OR user_id IS NULL)",
         [token.serial.as_str()],

@@ -278,6 +278,8 @@ pub enum SlotState {
     Hotp,
     /// A time-based secret.
     Totp,
+    /// A secret that answers questions.
+    Ocra,
 }
 
 /// The token's clock.

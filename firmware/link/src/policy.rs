@@ -11,13 +11,15 @@ pub const SECRET_MIN: usize = 16;
 /// The longest secret: one block of SHA-512.
 pub const SECRET_MAX: usize = 128;
 
-/// Which moving factor the token uses.
+/// What the token makes a code of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     /// A counter (RFC 4226).
     Hotp,
     /// The time (RFC 6238).
     Totp,
+    /// A numeric question that a person types in (RFC 6287).
+    Ocra,
 }
 
 /// The hash under the HMAC.
@@ -45,21 +47,21 @@ impl Hash {
 /// The policy as signed. The ranges are those of the fields below; [`Policy::parse`] refuses others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Policy {
-    /// Counter or time.
+    /// Counter, time or question.
     pub kind: Kind,
     /// The hash under the HMAC.
     pub hash: Hash,
     /// 6 to 10.
     pub digits: u8,
-    /// Whether a checksum digit follows.
+    /// Whether a checksum digit follows; not for OCRA.
     pub checksum: bool,
-    /// -1 for dynamic truncation, 0 to 15 for a fixed offset.
+    /// -1 for dynamic truncation, 0 to 15 for a fixed offset, which OCRA does not have.
     pub truncation: i8,
-    /// The time step in seconds, 10 to 120; 0 for HOTP.
+    /// The time step in seconds, 10 to 120; for OCRA the digits of a question, 4 to 10; 0 for HOTP.
     pub period: u16,
-    /// The first HOTP counter; 0 for TOTP.
+    /// The first HOTP counter; 0 for the others.
     pub counter0: u64,
-    /// The beginning of time step 0 in Unix seconds; 0 for HOTP.
+    /// The beginning of time step 0 in Unix seconds; TOTP only, else 0.
     pub t0: i64,
     /// The host's time in Unix seconds when it signed; sets the token's clock.
     pub utc: i64,
@@ -85,6 +87,7 @@ impl Policy {
         let kind = match self.kind {
             Kind::Hotp => 1,
             Kind::Totp => 2,
+            Kind::Ocra => 3,
         };
         let hash = match self.hash {
             Hash::Sha1 => 1,
@@ -113,6 +116,7 @@ impl Policy {
             kind: match bytes[0] {
                 1 => Kind::Hotp,
                 2 => Kind::Totp,
+                3 => Kind::Ocra,
                 _ => return Err(PolicyError),
             },
             hash: match bytes[1] {
@@ -141,6 +145,10 @@ impl Policy {
         let kind = match self.kind {
             Kind::Hotp => self.period == 0 && self.t0 == 0,
             Kind::Totp => (10..=120).contains(&self.period) && self.counter0 == 0,
+            Kind::Ocra => {
+                let plain = !self.checksum && self.truncation == -1;
+                plain && (4..=10).contains(&self.period) && self.counter0 == 0 && self.t0 == 0
+            }
         };
         kind && (6..=10).contains(&self.digits)
             && (-1..=15).contains(&self.truncation)
@@ -175,6 +183,8 @@ mod tests {
         secret_len: 20,
     };
 
+    const OCRA: Policy = Policy { kind: Kind::Ocra, counter0: 0, period: 8, ..HOTP };
+
     #[test]
     fn layout_is_the_specification_s() {
         let mut expected = [0; POLICY_LEN];
@@ -184,6 +194,9 @@ mod tests {
         expected[32] = 20;
         assert_eq!(HOTP.to_bytes(), expected);
         assert_eq!(Policy::parse(&expected), Ok(HOTP));
+        (expected[0], expected[6], expected[14]) = (3, 8, 0);
+        assert_eq!(OCRA.to_bytes(), expected);
+        assert_eq!(Policy::parse(&expected), Ok(OCRA));
     }
 
     #[test]
@@ -198,6 +211,17 @@ mod tests {
             Policy { kind: Kind::Totp, counter0: 0, period: 9, ..HOTP },
             Policy { kind: Kind::Totp, counter0: 0, period: 121, ..HOTP },
             Policy { kind: Kind::Totp, counter0: 1, period: 30, ..HOTP },
+            Policy { period: 0, ..OCRA },
+            Policy { period: 3, ..OCRA },
+            Policy { period: 11, ..OCRA },
+            Policy { period: 30, ..OCRA },
+            Policy { checksum: true, ..OCRA },
+            Policy { truncation: 0, ..OCRA },
+            Policy { counter0: 1, ..OCRA },
+            Policy { t0: 1, ..OCRA },
+            Policy { digits: 5, ..OCRA },
+            Policy { digits: 11, ..OCRA },
+            Policy { secret_len: 65, ..OCRA },
             Policy { secret_len: 15, ..HOTP },
             Policy { secret_len: 65, ..HOTP },
             Policy { secret_len: 65, hash: Hash::Sha256, ..HOTP },
@@ -205,7 +229,7 @@ mod tests {
         ] {
             assert_eq!(Policy::parse(&wrong.to_bytes()), Err(PolicyError), "{wrong:?}");
         }
-        for (at, value) in [(0, 0), (0, 3), (1, 0), (1, 4), (3, 2)] {
+        for (at, value) in [(0, 0), (0, 4), (1, 0), (1, 4), (3, 2)] {
             let mut bytes = HOTP.to_bytes();
             bytes[at] = value;
             assert_eq!(Policy::parse(&bytes), Err(PolicyError), "{at} {value}");
@@ -214,14 +238,17 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_read_is_written_back(bytes: [u8; POLICY_LEN], kind in 1u8..=2, hash in 1u8..=3,
+        fn what_is_read_is_written_back(bytes: [u8; POLICY_LEN], kind in 1u8..=3, hash in 1u8..=3,
             digits in 6u8..=10, checksum in 0u8..=1, truncation in -1i8..=15, period in 10u16..=120,
-            secret_len in 16u16..=64)
+            question in 4u16..=10, secret_len in 16u16..=64)
         {
             let mut bytes = bytes;
             bytes[..5].copy_from_slice(&[kind, hash, digits, checksum, truncation as u8]);
-            bytes[5..7].copy_from_slice(&(if kind == 1 { 0 } else { period }).to_be_bytes());
-            if kind == 1 { bytes[15..23].fill(0) } else { bytes[7..15].fill(0) }
+            if kind == 3 { bytes[3..5].copy_from_slice(&[0, 0xff]) }
+            let period = [0, period, question][usize::from(kind - 1)];
+            bytes[5..7].copy_from_slice(&period.to_be_bytes());
+            if kind != 1 { bytes[7..15].fill(0) }
+            if kind != 2 { bytes[15..23].fill(0) }
             bytes[31..].copy_from_slice(&secret_len.to_be_bytes());
             prop_assert_eq!(Policy::parse(&bytes).unwrap().to_bytes(), bytes);
         }

@@ -74,7 +74,12 @@ fn info() -> impl Strategy<Value = Info> {
         Just(Life::Returned),
         Just(Life::Wiped),
     ];
-    let slot = prop_oneof![Just(SlotState::Empty), Just(SlotState::Hotp), Just(SlotState::Totp)];
+    let slot = prop_oneof![
+        Just(SlotState::Empty),
+        Just(SlotState::Hotp),
+        Just(SlotState::Totp),
+        Just(SlotState::Ocra)
+    ];
     let pending = (any::<u8>(), any::<u32>()).prop_map(|(slot, counter)| Pending { slot, counter });
     let clock = prop_oneof![
         Just(ClockState::Lost),

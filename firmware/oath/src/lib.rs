@@ -1,8 +1,9 @@
-//! HOTP (RFC 4226) and TOTP (RFC 6238) arithmetic for the token, the appliance and the HSM side alike.
+//! HOTP (RFC 4226), TOTP (RFC 6238) and OCRA (RFC 6287) arithmetic for the token, the appliance and the HSM side alike.
 //!
 //! An OATH code comes about in three steps, and the middle one is the caller's:
 //!
-//! 1. the moving factor: [`moving_factor`] of a counter, or of a [`TotpClock`] step;
+//! 1. the moving factor: [`moving_factor`] of a counter, or of a [`TotpClock`] step; or the
+//!    [input](ocra::Suite::input) of a question;
 //! 2. its MAC under the token's key, HMAC with an [`Algorithm`], made by whoever holds the key;
 //! 3. truncation to digits: [`CodeFormat::code`].
 //!
@@ -19,6 +20,7 @@ extern crate std;
 mod code;
 mod hotp;
 mod mac;
+pub mod ocra;
 mod totp;
 mod window;
 
@@ -43,6 +45,10 @@ pub enum Error {
     PeriodOutOfRange,
     /// The text is not 4 to 11 ASCII digits.
     NotACode,
+    /// The question is not 4 to 10 decimal digits.
+    QuestionOutOfRange,
+    /// The text is no OCRA suite, or not one of those supported.
+    UnknownSuite,
 }
 
 impl core::fmt::Display for Error {
@@ -53,6 +59,8 @@ impl core::fmt::Display for Error {
             Self::OffsetOutOfRange => "a truncation offset is 0 to 15, or -1 for dynamic",
             Self::PeriodOutOfRange => "a time step is 10 to 120 seconds",
             Self::NotACode => "a code is 4 to 11 ASCII digits",
+            Self::QuestionOutOfRange => "a question has 4 to 10 decimal digits",
+            Self::UnknownSuite => "the OCRA suite is unknown or not supported",
         })
     }
 }

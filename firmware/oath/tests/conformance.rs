@@ -3,6 +3,7 @@
 mod vectors;
 
 use hmac::{Hmac, KeyInit, Mac};
+use oath::ocra::{Question, Suite};
 use oath::{Algorithm, CodeFormat, Digits, Period, TotpClock, Truncation, moving_factor};
 use sha1::Sha1;
 use sha2::{Sha256, Sha512};
@@ -11,15 +12,19 @@ const CLOCK: TotpClock = TotpClock { t0: 0, period: Period::THIRTY };
 const SIX: CodeFormat = CodeFormat { digits: Digits::SIX, checksum: false, truncation: Truncation::Dynamic };
 
 fn code(format: CodeFormat, algorithm: Algorithm, key: &[u8], n: u64) -> String {
-    fn hmac<M: Mac + KeyInit>(key: &[u8], n: u64) -> Vec<u8> {
+    code_of(format, algorithm, key, &[&moving_factor(n)])
+}
+
+fn code_of(format: CodeFormat, algorithm: Algorithm, key: &[u8], parts: &[&[u8]]) -> String {
+    fn hmac<M: Mac + KeyInit>(key: &[u8], parts: &[&[u8]]) -> Vec<u8> {
         let mut mac = <M as KeyInit>::new_from_slice(key).expect("HMAC takes keys of any length");
-        mac.update(&moving_factor(n));
+        parts.iter().for_each(|part| mac.update(part));
         mac.finalize().into_bytes().to_vec()
     }
     let mac = match algorithm {
-        Algorithm::Sha1 => hmac::<Hmac<Sha1>>(key, n),
-        Algorithm::Sha256 => hmac::<Hmac<Sha256>>(key, n),
-        Algorithm::Sha512 => hmac::<Hmac<Sha512>>(key, n),
+        Algorithm::Sha1 => hmac::<Hmac<Sha1>>(key, parts),
+        Algorithm::Sha256 => hmac::<Hmac<Sha256>>(key, parts),
+        Algorithm::Sha512 => hmac::<Hmac<Sha512>>(key, parts),
     };
     assert_eq!(mac.len(), algorithm.digest_len());
     format.code(&mac).as_str().to_owned()
@@ -41,6 +46,21 @@ fn rfc_6238_appendix_b() {
         for (algorithm, expected) in Algorithm::ALL.into_iter().zip(expected) {
             let got = code(eight, algorithm, vectors::key(algorithm), step);
             assert_eq!(got, expected, "{} at {time}", algorithm.name());
+        }
+    }
+}
+
+/// The one-way suites of appendix C.1 with a numeric question and without a PIN.
+#[test]
+fn rfc_6287_appendix_c_1() {
+    for (suite, moving, responses) in vectors::OCRA {
+        let suite = Suite::parse(suite).unwrap();
+        for (n, expected) in (0u64..).zip(responses) {
+            let question = Question::parse(n.to_string().repeat(8).as_bytes()).unwrap();
+            let input = suite.input(&question, moving.unwrap_or(n));
+            let key = vectors::key(suite.algorithm);
+            let got = code_of(suite.format(), suite.algorithm, key, &input.parts());
+            assert_eq!(got, *expected, "{suite} {question}");
         }
     }
 }

@@ -29,6 +29,31 @@ pub(crate) enum Finger {
     Menu { hold: bool },
 }
 
+/// A finger on a button, or the pause after one. It ends once the token has seen it for long enough, however rarely
+/// the machine lets the token look.
+#[derive(Debug, Clone, Copy, Default)]
+struct Touch {
+    finger: Option<Finger>,
+    since: u64,
+    seen: u64,
+    looks: u8,
+}
+
+impl Touch {
+    fn at(finger: Option<Finger>, now: u64) -> Self {
+        Self { finger, since: now, seen: now, looks: 1 }
+    }
+
+    fn is_over(&self) -> bool {
+        let lasts = match self.finger {
+            None => PAUSE_MS,
+            Some(Finger::Next { hold: false } | Finger::Menu { hold: false }) => PRESS_MS,
+            Some(Finger::Next { hold: true } | Finger::Menu { hold: true }) => HOLD_MS,
+        };
+        self.looks >= LOOKS_MIN && self.seen.saturating_sub(self.since) >= lasts
+    }
+}
+
 /// What the token sees of the machine.
 pub(crate) struct Board {
     pub(crate) flash: Flash,
@@ -37,11 +62,7 @@ pub(crate) struct Board {
     /// The display, when it changed since it was last taken: on with this picture, or off.
     pub(crate) shown: Option<Option<Frame>>,
     fingers: VecDeque<Finger>,
-    /// The finger that is down, and until when; then the pause.
-    down: Option<(Finger, u64)>,
-    pause_until: u64,
-    /// How often the token has seen the fingers as they are: it must, twice, however late it comes to look.
-    looks: u8,
+    touch: Touch,
     speed: u64,
     image_hash: [u8; 32],
 }
@@ -55,9 +76,7 @@ impl Board {
             to_host: Vec::new(),
             shown: None,
             fingers: VecDeque::new(),
-            down: None,
-            pause_until: 0,
-            looks: 0,
+            touch: Touch::default(),
             speed,
             image_hash,
         })
@@ -68,31 +87,22 @@ impl Board {
         self.fingers.push_back(finger);
     }
 
-    /// Whether no finger is on a button and none is on its way.
+    /// Whether no finger is on a button and none is on its way, and the token has seen the last one leave.
     pub(crate) fn is_idle(&self) -> bool {
-        self.fingers.is_empty() && self.down.is_none()
+        self.fingers.is_empty() && self.touch.finger.is_none() && self.touch.is_over()
     }
 
     fn finger(&mut self) -> Option<Finger> {
         let now = self.now_ms();
-        let seen = self.looks >= LOOKS_MIN;
-        self.looks = self.looks.saturating_add(1);
-        if let Some((finger, until)) = self.down {
-            if now < until || !seen {
-                return Some(finger);
-            }
-            self.down = None;
-            self.looks = 0;
-            self.pause_until = now + PAUSE_MS;
+        if !self.touch.is_over() {
+            self.touch.seen = now;
+            self.touch.looks = self.touch.looks.saturating_add(1);
+        } else if self.touch.finger.is_some() {
+            self.touch = Touch::at(None, now);
+        } else if let Some(finger) = self.fingers.pop_front() {
+            self.touch = Touch::at(Some(finger), now);
         }
-        if now < self.pause_until || !seen {
-            return None;
-        }
-        let finger = self.fingers.pop_front()?;
-        let (Finger::Next { hold } | Finger::Menu { hold }) = finger;
-        self.looks = 0;
-        self.down = Some((finger, now + if hold { HOLD_MS } else { PRESS_MS }));
-        Some(finger)
+        self.touch.finger
     }
 }
 

@@ -12,6 +12,7 @@ extern crate std;
 
 mod clock;
 mod crypto;
+mod entry;
 mod input;
 mod life;
 mod menu;

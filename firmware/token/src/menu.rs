@@ -1,14 +1,16 @@
 //! What a person sees and presses. A HOTP counter is burnt on flash before its code is drawn; a time-based code is
-//! drawn only while the time is known.
+//! drawn only while the time is known, and a response only to a question that a person has typed.
 
 use core::fmt::Write as _;
 
 use heapless::String;
 use link::{Digest, Kind, Life, Policy, SLOTS_MAX, SlotState};
+use oath::ocra::Question;
 use oath::{Code, moving_factor};
 
+use crate::entry::Entry;
 use crate::input::{Button, Input, Press};
-use crate::pin::{self, Entry};
+use crate::pin;
 use crate::platform::Platform;
 use crate::provision::{Line, Prompt};
 use crate::screen::{Frame, LINE_MAX};
@@ -31,11 +33,12 @@ const ITEMS: [&str; 4] = ["NEXT SLOT", "PIN", "STATUS", "OFF"];
 
 type Text = String<LINE_MAX>;
 
-/// Why a PIN is typed.
+/// Why digits are typed.
 enum Purpose {
     Unlock,
     New,
     Repeat(Entry),
+    Question,
 }
 
 enum View {
@@ -43,7 +46,7 @@ enum View {
     Home,
     Code { code: Code, since: u64, step: Option<u64> },
     Menu { item: usize },
-    Pin { purpose: Purpose, entry: Entry },
+    Digits { purpose: Purpose, entry: Entry },
     Status,
     Notice { first: &'static str, second: &'static str, since: u64 },
 }
@@ -127,14 +130,14 @@ impl Menu {
         let locked = vault.has_pin() && !vault.is_unlocked();
         match (&mut self.view, press) {
             (View::Off, _) => self.view = View::Home,
-            (View::Pin { .. }, press) => self.handle_pin_press(device, press, now_ms),
+            (View::Digits { .. }, press) => self.handle_digit_press(device, press, now_ms),
             (View::Menu { item }, Press::Short(Button::Next)) => *item = (*item + 1) % ITEMS.len(),
             (View::Menu { item }, Press::Short(Button::Menu)) => {
                 let item = *item;
                 self.choose(device, item, now_ms);
             }
             (View::Home | View::Code { .. } | View::Notice { .. }, Press::Short(Button::Next)) if locked => {
-                self.view = View::Pin { purpose: Purpose::Unlock, entry: Entry::default() };
+                self.view = View::Digits { purpose: Purpose::Unlock, entry: Entry::pin() };
             }
             (View::Home | View::Code { .. } | View::Notice { .. }, Press::Short(Button::Next)) => {
                 self.show_code(device, now_ms);
@@ -154,7 +157,7 @@ impl Menu {
                 self.slot = self.next_slot(device, self.slot);
                 self.view = View::Home;
             }
-            1 if unlocked => self.view = View::Pin { purpose: Purpose::New, entry: Entry::default() },
+            1 if unlocked => self.view = View::Digits { purpose: Purpose::New, entry: Entry::pin() },
             1 => self.notice("UNLOCK FIRST", "", now_ms),
             2 => self.view = View::Status,
             _ => self.switch_off(device),
@@ -196,10 +199,31 @@ impl Menu {
                 Some((step, _)) => (step, Some(step)),
                 None => return self.notice("CLOCK LOST", "HAVE IT SET", now_ms),
             },
+            Kind::Ocra => return self.ask(&policy, now_ms),
         };
         match code(device, self.slot, &policy, factor) {
             Some(code) => self.view = View::Code { code, since: now_ms, step },
             None => self.notice("MEMORY FAULT", "NO CODE", now_ms),
+        }
+    }
+
+    /// Opens the entry of a question.
+    fn ask(&mut self, policy: &Policy, now_ms: u64) {
+        match otp::suite(policy) {
+            Some(suite) => {
+                let entry = Entry::question(suite.question.get());
+                self.view = View::Digits { purpose: Purpose::Question, entry };
+            }
+            None => self.notice("MEMORY FAULT", "NO CODE", now_ms),
+        }
+    }
+
+    #[inline(never)]
+    fn respond<P: Platform>(&mut self, device: &Device<P>, entry: &Entry, now_ms: u64) {
+        match response(device, self.slot, entry.expose()) {
+            Some(code) => self.view = View::Code { code, since: now_ms, step: None },
+            // The secret was replaced, or locked, while the question was typed.
+            None => self.notice("NO CODE", "TRY AGAIN", now_ms),
         }
     }
 
@@ -213,8 +237,8 @@ impl Menu {
         }
     }
 
-    fn handle_pin_press<P: Platform>(&mut self, device: &mut Device<P>, press: Press, now_ms: u64) {
-        let View::Pin { entry, purpose } = &mut self.view else { return };
+    fn handle_digit_press<P: Platform>(&mut self, device: &mut Device<P>, press: Press, now_ms: u64) {
+        let View::Digits { entry, purpose } = &mut self.view else { return };
         match press {
             Press::Short(Button::Next) => entry.advance(),
             Press::Short(Button::Menu) => {
@@ -228,19 +252,20 @@ impl Menu {
             Press::Long(Button::Menu) => {
                 let may_be_empty = matches!(purpose, Purpose::New) && entry.len() == 0;
                 if entry.is_complete() || may_be_empty {
-                    self.handle_pin(device, now_ms);
+                    self.handle_digits(device, now_ms);
                 }
             }
         }
     }
 
     #[inline(never)]
-    fn handle_pin<P: Platform>(&mut self, device: &mut Device<P>, now_ms: u64) {
-        let View::Pin { purpose, entry } = core::mem::replace(&mut self.view, View::Home) else { return };
+    fn handle_digits<P: Platform>(&mut self, device: &mut Device<P>, now_ms: u64) {
+        let View::Digits { purpose, entry } = core::mem::replace(&mut self.view, View::Home) else { return };
         match purpose {
             Purpose::Unlock => self.unlock(device, &entry, now_ms),
+            Purpose::Question => self.respond(device, &entry, now_ms),
             Purpose::New if entry.len() > 0 => {
-                self.view = View::Pin { purpose: Purpose::Repeat(entry), entry: Entry::default() };
+                self.view = View::Digits { purpose: Purpose::Repeat(entry), entry: Entry::pin() };
             }
             Purpose::Repeat(first) if first.expose() != entry.expose() => {
                 self.notice("NOT THE SAME", "PIN UNCHANGED", now_ms);
@@ -299,7 +324,7 @@ impl Menu {
     }
 
     fn draw_view<P: Platform>(&mut self, device: &mut Device<P>, now_ms: u64) {
-        if !matches!(self.view, View::Off) {
+        if !matches!(self.view, View::Off | View::Digits { .. }) {
             self.draw_status_line(device);
         }
         let frame = &mut self.frame;
@@ -325,7 +350,7 @@ impl Menu {
                 }
                 frame.text(item + 1, 0, ">");
             }
-            View::Pin { purpose, entry } => draw_pin(frame, purpose, entry),
+            View::Digits { purpose, entry } => draw_digits(frame, purpose, entry),
             View::Status => draw_status(frame, device),
             View::Notice { first, second, .. } => {
                 frame.centred(2, first);
@@ -337,7 +362,11 @@ impl Menu {
     fn draw_status_line<P: Platform>(&mut self, device: &mut Device<P>) {
         let policy = device.vault.as_ref().and_then(|vault| vault.policy(self.slot));
         if let Some(policy) = policy {
-            let kind = if policy.kind == Kind::Hotp { "HOTP" } else { "TOTP" };
+            let kind = match policy.kind {
+                Kind::Hotp => "HOTP",
+                Kind::Totp => "TOTP",
+                Kind::Ocra => "OCRA",
+            };
             let mut text = Text::new();
             let lost = policy.kind == Kind::Totp && device.utc().is_none();
             // The longest is ten characters: it fits a line.
@@ -360,7 +389,18 @@ fn totp_step<P: Platform>(device: &mut Device<P>, policy: &Policy) -> Option<(u6
 fn code<P: Platform>(device: &Device<P>, slot: usize, policy: &Policy, factor: u64) -> Option<Code> {
     let secret = device.vault.as_ref()?.secret(slot)?;
     let format = otp::format(policy)?;
-    Some(otp::code(otp::algorithm(policy), secret.expose(), &moving_factor(factor), &format))
+    Some(otp::code(otp::algorithm(policy), secret.expose(), &[&moving_factor(factor)], &format))
+}
+
+/// The response to a question; `None` if the slot does not answer such questions, or is locked.
+#[inline(never)]
+fn response<P: Platform>(device: &Device<P>, slot: usize, question: &[u8]) -> Option<Code> {
+    let vault = device.vault.as_ref()?;
+    let suite = otp::suite(&vault.policy(slot)?)?;
+    let question = Question::parse(question).ok().filter(|question| question.len() == suite.question)?;
+    let secret = vault.secret(slot)?;
+    let input = suite.input(&question, 0);
+    Some(otp::code(suite.algorithm, secret.expose(), &input.parts(), &suite.format()))
 }
 
 fn draw_home<P: Platform>(frame: &mut Frame, device: &mut Device<P>, pin_from_ms: u64, now_ms: u64) {
@@ -405,7 +445,7 @@ fn draw_prompt(frame: &mut Frame, prompt: Prompt) {
     frame.text(4, 0, "MENU: NO");
 }
 
-fn draw_pin(frame: &mut Frame, purpose: &Purpose, entry: &Entry) {
+fn draw_digits(frame: &mut Frame, purpose: &Purpose, entry: &Entry) {
     frame.text(
         0,
         0,
@@ -413,11 +453,16 @@ fn draw_pin(frame: &mut Frame, purpose: &Purpose, entry: &Entry) {
             Purpose::Unlock => "PIN",
             Purpose::New => "NEW PIN",
             Purpose::Repeat(_) => "PIN AGAIN",
+            Purpose::Question => "QUESTION",
         },
     );
     let mut text = Text::new();
-    let stars = (0..entry.len()).try_for_each(|_| text.push('*'));
-    if stars.is_ok() && entry.len() < pin::PIN_MAX {
+    let is_secret = !matches!(purpose, Purpose::Question);
+    // Ten characters at most: they fit a line.
+    for &digit in entry.expose() {
+        let _fits = text.push(if is_secret { '*' } else { digit.into() });
+    }
+    if entry.has_room() {
         let _fits = write!(text, "{}", entry.current());
     }
     frame.centred(2, &text);

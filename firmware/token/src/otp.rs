@@ -1,16 +1,17 @@
 //! Codes from secrets: the MAC that `oath` leaves to whoever holds the key (RFC 2104).
 
 use hmac::{Hmac, KeyInit as _, Mac as _};
-use link::{Hash, Policy};
+use link::{Hash, Kind, Policy};
+use oath::ocra::{Moving, QuestionLen, Suite};
 use oath::{Algorithm, Code, CodeFormat, Digits, Period, TotpClock, Truncation};
 
-/// The code of `secret` for a moving factor.
+/// The code of `secret` for a message: the parts, one after the other.
 #[inline(never)]
-pub(crate) fn code(algorithm: Algorithm, secret: &[u8], factor: &[u8; 8], format: &CodeFormat) -> Code {
+pub(crate) fn code(algorithm: Algorithm, secret: &[u8], message: &[&[u8]], format: &CodeFormat) -> Code {
     macro_rules! mac {
         ($hash:ty) => {{
             let mut mac = Hmac::<$hash>::new_from_slice(secret).expect("HMAC takes a key of any length");
-            mac.update(factor);
+            message.iter().for_each(|part| mac.update(part));
             format.code(&mac.finalize().into_bytes())
         }};
     }
@@ -42,4 +43,15 @@ pub(crate) fn format(policy: &Policy) -> Option<CodeFormat> {
 /// The time steps of a policy; `None` if it is not time-based.
 pub(crate) fn totp_clock(policy: &Policy) -> Option<TotpClock> {
     Some(TotpClock { t0: policy.t0, period: Period::new(policy.period).ok()? })
+}
+
+/// The suite of a policy; `None` if it answers no questions.
+pub(crate) fn suite(policy: &Policy) -> Option<Suite> {
+    let len = u8::try_from(policy.period).ok().filter(|_| policy.kind == Kind::Ocra)?;
+    Some(Suite {
+        algorithm: algorithm(policy),
+        digits: Digits::new(policy.digits).ok()?,
+        question: QuestionLen::new(len).ok()?,
+        moving: Moving::Nothing,
+    })
 }

@@ -81,6 +81,8 @@ enum Kind {
     Totp,
     /// A counter (RFC 4226).
     Hotp,
+    /// A question that the user types into the token (RFC 6287).
+    Ocra,
 }
 
 impl Kind {
@@ -89,6 +91,7 @@ impl Kind {
         match self {
             Kind::Totp => "totp",
             Kind::Hotp => "hotp",
+            Kind::Ocra => "ocra",
         }
     }
 }
@@ -107,6 +110,9 @@ pub(super) struct ProvisionArgs {
     /// 6 (default) to 10.
     #[arg(long)]
     digits: Option<u8>,
+    /// Digits of a question, with the type ocra: 4 to 10, 8 by default.
+    #[arg(long)]
+    question_digits: Option<u8>,
     /// The slot to fill.
     #[arg(long, default_value_t = 0)]
     slot: u8,
@@ -141,6 +147,7 @@ fn provision(global: &Global, client: &Client<'_>, args: ProvisionArgs) -> Resul
         kind: args.kind.name(),
         algorithm: args.algorithm,
         digits: args.digits,
+        question_digits: args.question_digits,
         slot: args.slot,
         batch: args.batch,
     };

@@ -91,6 +91,11 @@ struct Report<'a> {
 }
 
 pub(super) fn run(global: &Global, args: &StationArgs) -> Result<ExitCode, Failure> {
+    if matches!(args.kind, Kind::Ocra) {
+        let text = "a station proves each token by a code of its display, and a token of type ocra shows none unasked: \
+            use countersign technician provision --type ocra";
+        return Err(Failure::usage(text));
+    }
     let client = Client::new(global)?;
     let batch = match &args.state {
         Some(path) => Batch::open(&client, args.batch.as_deref(), path)?,
@@ -120,6 +125,7 @@ pub(super) fn run(global: &Global, args: &StationArgs) -> Result<ExitCode, Failu
             kind: args.kind.name(),
             algorithm: args.algorithm.clone(),
             digits: args.digits,
+            question_digits: None,
             slot: 0,
             batch: name,
         },

@@ -30,12 +30,14 @@ pub(super) struct Outcome {
 
 /// What a token shall become.
 pub(super) struct Wanted {
-    /// `totp` or `hotp`.
+    /// `totp`, `hotp` or `ocra`.
     pub(super) kind: &'static str,
     /// Hash of the HMAC.
     pub(super) algorithm: Option<String>,
     /// Digits of a code.
     pub(super) digits: Option<u8>,
+    /// Digits of a question.
+    pub(super) question_digits: Option<u8>,
     /// The slot to fill.
     pub(super) slot: u8,
     /// The batch it belongs to.
@@ -230,6 +232,7 @@ fn exchange(
         digits: wanted.digits,
         period: None,
         counter: None,
+        question_digits: wanted.question_digits,
         batch: wanted.batch.clone(),
     };
     let granted: wire::Granted = match client.post("/v1/provisioning/exchanges", &begin) {

@@ -1,4 +1,4 @@
-//! The published vectors of RFC 4226 (appendix D) and RFC 6238 (appendix B), as tables.
+//! The published vectors of RFC 4226 (appendix D), RFC 6238 (appendix B) and RFC 6287 (appendix C.1), as tables.
 //!
 //! One text for two judges: the tests on the host and the microcontroller's self-test.
 
@@ -25,4 +25,28 @@ pub(crate) const TOTP: [(i64, [&str; 3]); 6] = [
     (1_234_567_890, ["89005924", "91819424", "93441116"]),
     (2_000_000_000, ["69279037", "90698825", "38618901"]),
     (20_000_000_000, ["65353130", "77737706", "47863826"]),
+];
+
+/// RFC 6287 appendix C.1, without the suites that want a PIN: the suite, the time step (none: the counter is the
+/// question's digit), and the responses to the questions 00000000, 11111111, 22222222 ... The time is 25 March 2008,
+/// 12:06:30 UTC, in minutes.
+pub(crate) const OCRA: [(&str, Option<u64>, &[&str]); 3] = [
+    (
+        "OCRA-1:HOTP-SHA1-6:QN08",
+        None,
+        &["237653", "243178", "653583", "740991", "608993", "388898", "816933", "224598", "750600", "294470"],
+    ),
+    (
+        "OCRA-1:HOTP-SHA512-8:C-QN08",
+        None,
+        &[
+            "07016083", "63947962", "70123924", "25341727", "33203315", "34205738", "44343969", "51946085",
+            "20403879", "31409299",
+        ],
+    ),
+    (
+        "OCRA-1:HOTP-SHA512-8:QN08-T1M",
+        Some(0x0132_d0b6),
+        &["95209754", "55907591", "22048402", "24218844", "36209546"],
+    ),
 ];

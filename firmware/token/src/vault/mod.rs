@@ -177,6 +177,7 @@ impl Vault {
             None => SlotState::Empty,
             Some(Kind::Hotp) => SlotState::Hotp,
             Some(Kind::Totp) => SlotState::Totp,
+            Some(Kind::Ocra) => SlotState::Ocra,
         })
     }
 

@@ -2,8 +2,8 @@
 
 use crate::board::{Bench, Board};
 use crate::flash::Flash;
-use crate::hsm::{HOTP, Hsm, Said, hotp};
-use link::{Commit, Life, Octets, Serial, call};
+use crate::hsm::{HOTP, Hsm, OCRA, Said, hotp, ocra};
+use link::{Commit, Life, Octets, Serial, SlotState, call};
 
 const NEXT: bool = true;
 const MENU: bool = false;
@@ -11,6 +11,10 @@ const SHORT: u64 = 100;
 const LONG: u64 = 1_000;
 
 fn provisioned() -> (Bench, [u8; 20]) {
+    provisioned_as(HOTP)
+}
+
+fn provisioned_as(policy: [u8; 33]) -> (Bench, [u8; 20]) {
     let mut bench = Bench::new(Board::new(Flash::blank(16), 5, 5));
     let serial = Serial::parse("CST-5").unwrap();
     let key = bench.call(call::Personalise(serial)).unwrap();
@@ -19,7 +23,7 @@ fn provisioned() -> (Bench, [u8; 20]) {
     let start = hsm.start(0, 1);
     let challenge = bench.call(start.clone()).unwrap();
     let said = Said { serial: "CST-5".to_owned(), attestation_key: key, start, challenge };
-    let granted = hsm.grant(&said, HOTP);
+    let granted = hsm.grant(&said, policy);
     bench.call(granted.install).unwrap();
     bench.call(Commit { counter: 1, tag: Octets(granted.server_tag) }).unwrap();
     (bench, granted.secret)
@@ -116,4 +120,66 @@ fn without_flash_there_is_no_code_and_no_secret() {
     let next = bench.board().flash.operations + 1;
     bench.board().flash.cut_at(next, crate::flash::Tear::Nothing, 1);
     assert_eq!(bench.code(), None, "a code whose counter is not on flash");
+}
+
+/// RFC 6287: the response to the question that was typed, from the home screen and again from the response.
+#[test]
+fn a_typed_question_is_answered() {
+    let (mut bench, secret) = provisioned_as(OCRA);
+    assert_eq!(bench.call(call::GetInfo).unwrap().slots[0], SlotState::Ocra);
+    for question in ["00000000", "90210457", "11111111"] {
+        assert_eq!(bench.code(), None, "NEXT opens the entry");
+        type_pin(&mut bench, question);
+        assert_eq!(bench.read(), Some(ocra(&secret, question.parse().unwrap())), "{question}");
+    }
+    bench.wait(30_000);
+    assert_eq!(bench.read(), None, "it goes after a while");
+}
+
+/// Fewer digits give no response, more are not taken, and a hold of NEXT takes one back.
+#[test]
+fn a_question_has_its_length() {
+    let (mut bench, secret) = provisioned_as(OCRA);
+    bench.press(NEXT, SHORT);
+    type_pin(&mut bench, "1234567");
+    assert_eq!(bench.read(), None, "seven digits");
+    type_pin(&mut bench, "9");
+    assert_eq!(bench.read(), Some(ocra(&secret, 12_345_679)));
+    bench.press(NEXT, SHORT);
+    (0..12).for_each(|_| bench.press(MENU, SHORT));
+    bench.press(NEXT, LONG);
+    type_pin(&mut bench, "5");
+    assert_eq!(bench.read(), Some(ocra(&secret, 5)), "the ninth zero is not taken, the eighth is replaced");
+    bench.press(NEXT, SHORT);
+    bench.press(NEXT, LONG);
+    bench.press(MENU, LONG);
+    assert_eq!(bench.read(), None, "back from an empty question is home");
+}
+
+#[test]
+fn a_pin_stands_before_every_response() {
+    let (mut bench, secret) = provisioned_as(OCRA);
+    set_pin(&mut bench, "1302");
+    let mut bench = bench.restart();
+    bench.press(NEXT, SHORT);
+    type_pin(&mut bench, "00000000");
+    assert_eq!(bench.read(), None, "that was taken for a PIN");
+    bench.wait(5_000);
+    bench.press(NEXT, SHORT);
+    type_pin(&mut bench, "1302");
+    bench.press(NEXT, SHORT);
+    type_pin(&mut bench, "00000000");
+    assert_eq!(bench.read(), Some(ocra(&secret, 0)));
+    bench.press(NEXT, SHORT);
+    bench.press(MENU, SHORT);
+    bench.wait(61_000);
+    assert!(bench.board().shown.is_none(), "the display goes off");
+    bench.press(NEXT, SHORT);
+    bench.press(MENU, LONG);
+    assert_eq!(bench.read(), None, "what was typed is gone, and the PIN is asked for again");
+    bench.press(NEXT, SHORT);
+    type_pin(&mut bench, "1302");
+    bench.press(NEXT, SHORT);
+    type_pin(&mut bench, "00000001");
+    assert_eq!(bench.read(), Some(ocra(&secret, 1)));
 }

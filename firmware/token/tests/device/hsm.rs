@@ -16,6 +16,8 @@ pub(crate) const UTC: i64 = 1_800_000_000;
 pub(crate) const HOTP: [u8; 33] = policy(1, 0, 0);
 /// TOTP with SHA-1, six digits and 30 seconds.
 pub(crate) const TOTP: [u8; 33] = policy(2, 30, 0);
+/// OCRA with SHA-1, six digits and questions of eight: OCRA-1:HOTP-SHA1-6:QN08.
+pub(crate) const OCRA: [u8; 33] = policy(3, 8, 0);
 
 const fn policy(kind: u8, period: u8, counter0: u8) -> [u8; 33] {
     let mut bytes = [0; 33];
@@ -197,8 +199,22 @@ impl Hsm {
 
 /// RFC 4226 over SHA-1, six digits.
 pub(crate) fn hotp(secret: &[u8], counter: u64) -> String {
+    code(secret, &counter.to_be_bytes())
+}
+
+/// RFC 6287, OCRA-1:HOTP-SHA1-6:QN08.
+pub(crate) fn ocra(secret: &[u8], question: u32) -> String {
+    let hex = format!("{question:x}");
+    let digits = format!("{hex:0<256}");
+    let digits = digits.as_bytes().chunks(2).map(|pair| std::str::from_utf8(pair).unwrap());
+    let mut input = b"OCRA-1:HOTP-SHA1-6:QN08\0".to_vec();
+    input.extend(digits.map(|pair| u8::from_str_radix(pair, 16).unwrap()));
+    code(secret, &input)
+}
+
+fn code(secret: &[u8], message: &[u8]) -> String {
     let mut mac = <Hmac<sha1::Sha1> as hmac::KeyInit>::new_from_slice(secret).unwrap();
-    mac.update(&counter.to_be_bytes());
+    mac.update(message);
     let mac = mac.finalize().into_bytes();
     let at = usize::from(mac[19] & 15);
     let number = u32::from_be_bytes(mac[at..at + 4].try_into().unwrap()) & 0x7fff_ffff;

@@ -1,4 +1,4 @@
-//! Self-test: the vectors of RFC 4226 and RFC 6238 computed on the board, one line each over the UART.
+//! Self-test: the vectors of RFC 4226, RFC 6238 and RFC 6287 computed on the board, one line each over the UART.
 //!
 //! The last line is `vectors: N passed, M failed`; then the board resets. A control per algorithm expects a
 //! wrong code and passes when the comparison says so.
@@ -14,6 +14,7 @@ use core::fmt::Write as _;
 use board::{stack, system, uart::Uart};
 use cortex_m_rt::entry;
 use hmac::{Hmac, KeyInit, Mac};
+use oath::ocra::{Question, Suite};
 use oath::{Algorithm, Code, CodeFormat, Digits, Period, TotpClock, Truncation, moving_factor};
 use sha1::Sha1;
 use sha2::{Sha256, Sha512};
@@ -42,6 +43,15 @@ fn main() -> ! {
             report.line(format_args!("TOTP {} time {time}", algorithm.name()), is(&got, expected));
         }
     }
+    for (text, moving, responses) in vectors::OCRA {
+        let suite = Suite::parse(text).expect("the suites of the table are supported");
+        for (n, expected) in (0u64..).zip(responses) {
+            let question = Question::new(n * 11_111_111, suite.question).expect("eight digits");
+            let input = suite.input(&question, moving.unwrap_or(n));
+            let got = code_of(suite.format(), suite.algorithm, &input.parts());
+            report.line(format_args!("{text} {question}"), is(&got, expected));
+        }
+    }
     for algorithm in Algorithm::ALL {
         let got = code(SIX, algorithm, 0);
         let wrong = code(SIX, algorithm, 1);
@@ -52,18 +62,22 @@ fn main() -> ! {
 
 /// The code of moving factor `n` under the RFC's key for `algorithm`.
 fn code(format: CodeFormat, algorithm: Algorithm, n: u64) -> Code {
+    code_of(format, algorithm, &[&moving_factor(n)])
+}
+
+fn code_of(format: CodeFormat, algorithm: Algorithm, parts: &[&[u8]]) -> Code {
     match algorithm {
-        Algorithm::Sha1 => format.code(&hmac::<Hmac<Sha1>>(algorithm, n)),
-        Algorithm::Sha256 => format.code(&hmac::<Hmac<Sha256>>(algorithm, n)),
-        Algorithm::Sha512 => format.code(&hmac::<Hmac<Sha512>>(algorithm, n)),
+        Algorithm::Sha1 => format.code(&hmac::<Hmac<Sha1>>(algorithm, parts)),
+        Algorithm::Sha256 => format.code(&hmac::<Hmac<Sha256>>(algorithm, parts)),
+        Algorithm::Sha512 => format.code(&hmac::<Hmac<Sha512>>(algorithm, parts)),
     }
 }
 
 #[inline(never)]
-fn hmac<M: Mac + KeyInit>(algorithm: Algorithm, n: u64) -> impl core::ops::Deref<Target = [u8]> {
+fn hmac<M: Mac + KeyInit>(algorithm: Algorithm, parts: &[&[u8]]) -> impl core::ops::Deref<Target = [u8]> {
     let mut mac =
         <M as KeyInit>::new_from_slice(vectors::key(algorithm)).expect("HMAC takes keys of any length");
-    mac.update(&moving_factor(n));
+    parts.iter().for_each(|part| mac.update(part));
     mac.finalize().into_bytes()
 }
 
