@@ -5,8 +5,8 @@
 
 pub mod api;
 pub mod appliance;
-mod beside;
 pub mod bell;
+mod beside;
 pub mod cli;
 pub mod clock;
 pub mod config;

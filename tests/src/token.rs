@@ -107,7 +107,13 @@ impl EmulatedToken {
     ///
     /// # Panics
     /// When it does not start in time.
-    pub fn start_at(port: PathBuf, directory: &Path, name: &str, serial: &str, maker: &Path) -> EmulatedToken {
+    pub fn start_at(
+        port: PathBuf,
+        directory: &Path,
+        name: &str,
+        serial: &str,
+        maker: &Path,
+    ) -> EmulatedToken {
         EmulatedToken::launch(port, directory, name, serial, maker, &["--auto-press"])
     }
 
