@@ -149,19 +149,7 @@ pub fn begin(app: &Appliance, caller: &Caller, begin: &Begin) -> Result<Granted,
     let exchange = exchange_of(begin, certificate);
     let token = token_row(app, begin, serial)?;
     let wire = wire_policy(app, begin)?;
-    let signed = exchange.to_bytes();
-    let made = app.hsm.provision(Provision {
-        attestation: certificate.key.0,
-        signed: signed.to_vec(),
-        signature: begin.challenge.signature.0,
-        device_ephemeral: begin.challenge.device_ephemeral.0,
-        policy: wire.to_bytes().to_vec(),
-        secret_len: usize::from(wire.secret_len),
-        hash: hash_of(token.policy.algorithm),
-        binding: token.binding(),
-        state: token.state.bytes(&token.id),
-        suite: exchange.suite.id(),
-    });
+    let made = make_secret(app, begin, &exchange, &token, &wire);
     let made = match made {
         Err(hsm::HsmError::Refused { reason }) => return Err(refused(FlowError::Conflict(reason))?),
         made => made?,
@@ -195,6 +183,29 @@ pub fn begin(app: &Appliance, caller: &Caller, begin: &Begin) -> Result<Granted,
     app.exchanges
         .insert(made.exchange, Open { begun: Instant::now(), exchange, grant, wrapped, token, device });
     Ok(Granted { exchange: made.exchange, install })
+}
+
+/// Has the HSM make the secret, wrapped for the device and as a record.
+fn make_secret(
+    app: &Appliance,
+    begin: &Begin,
+    exchange: &Exchange,
+    token: &TokenRow,
+    wire: &link::Policy,
+) -> Result<hsm::Provisioned, hsm::HsmError> {
+    let certificate = begin.info.certificate.as_ref().ok_or(hsm::HsmError::Protocol)?;
+    app.hsm.provision(Provision {
+        attestation: certificate.key.0,
+        signed: exchange.to_bytes().to_vec(),
+        signature: begin.challenge.signature.0,
+        device_ephemeral: begin.challenge.device_ephemeral.0,
+        policy: wire.to_bytes().to_vec(),
+        secret_len: usize::from(wire.secret_len),
+        hash: hash_of(token.policy.algorithm),
+        binding: token.binding(),
+        state: token.state.bytes(&token.id),
+        suite: exchange.suite.id(),
+    })
 }
 
 /// Whether a device of this serial may get a new secret: not while its former one is somebody's.

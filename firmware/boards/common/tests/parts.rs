@@ -23,7 +23,7 @@ fn a_version_is_read_as_a_number() {
 }
 
 fn bcd(value: u32) -> u32 {
-    value / 10 << 4 | value % 10
+    ((value / 10) << 4) | (value % 10)
 }
 
 /// Every second hour of the calendar's 99 years, counted beside it.
