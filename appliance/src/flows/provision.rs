@@ -143,9 +143,6 @@ pub fn begin(app: &Appliance, caller: &Caller, begin: &Begin) -> Result<Granted,
         return Err(refused(FlowError::Conflict(text))?);
     }
     assignable(app, &serial)?;
-    if let Err(error) = is_one_device(app, certificate) {
-        return Err(refused(error)?);
-    }
     let exchange = exchange_of(begin, certificate);
     let token = token_row(app, begin, serial)?;
     let wire = wire_policy(app, begin)?;
@@ -215,17 +212,6 @@ fn assignable(app: &Appliance, serial: &Serial) -> Result<(), FlowError> {
         Some(token) if token.user_id.is_some() && token.state.lifecycle != Lifecycle::Revoked => {
             Err(FlowError::Conflict(format!("{serial} is assigned to a user: revoke it first")))
         }
-        _ => Ok(()),
-    }
-}
-
-/// A serial is one device: nobody's copy takes its place.
-fn is_one_device(app: &Appliance, certificate: &MakerCertificate) -> Result<(), FlowError> {
-    let serial = certificate.serial.as_str();
-    match device(app, serial)? {
-        Some(known) if known.attestation_key != certificate.key.0 => Err(FlowError::Conflict(format!(
-            "another device of serial {serial} is known here already: one of the two is not what it says"
-        ))),
         _ => Ok(()),
     }
 }
