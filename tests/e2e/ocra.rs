@@ -108,7 +108,7 @@ fn a_question_is_answered_once() {
 /// Red when a challenge is looked up by its handle alone, or a question outlives its state.
 #[test]
 fn only_the_asked_token_answers_and_only_in_time() {
-    let limits = "[limits]\ndelay_from = 40\npair_failures = 50\ntoken_failures = 4\n[oath]\nchallenge_ttl = \"45s\"\n";
+    let limits = "[limits]\ndelay_from = 20\npair_failures = 50\ntoken_failures = 4\n[oath]\nchallenge_ttl = \"45s\"\n";
     let (rig, maker) = bench(limits);
     let mut alice = give(&rig, &maker, "alice", ALICE, &["--question-digits", "4"]);
     let mut bob = give(&rig, &maker, "bob", BOB, &["--question-digits", "4"]);

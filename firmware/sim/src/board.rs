@@ -19,8 +19,9 @@ const HOLD_MS: u64 = 1_000;
 /// Between two presses.
 const PAUSE_MS: u64 = 60;
 
-/// A level that the token has looked at this often, over the times above, is a level to it.
-const LOOKS_MIN: u8 = 3;
+/// A level that the token has looked at this often, over the times above, is a level to it. One look more, and a token
+/// that the machine lets look rarely takes a press for a hold.
+const LOOKS_MIN: u8 = 2;
 
 /// A finger on one button.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
