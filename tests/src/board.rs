@@ -21,6 +21,8 @@ use crate::token;
 
 /// Longest time until QEMU answers one command.
 const ANSWER_DEADLINE: Duration = Duration::from_secs(10);
+/// A person presses again after this long without a code.
+const NO_CODE_YET: Duration = Duration::from_secs(10);
 /// Between two presses when the first has had no effect.
 const PRESS_AGAIN: Duration = Duration::from_millis(700);
 /// How long a finger is down: more than the token's debouncing, less than its hold.
@@ -197,14 +199,19 @@ impl Board {
         }
     }
 
-    /// Presses once and reads the code of `digits` digits that the display then shows.
+    /// Presses and reads the code of `digits` digits that the display then shows; presses again, as a person does, when
+    /// nothing comes of it.
     ///
     /// # Panics
     /// When none appears in time.
     pub fn code(&mut self, digits: usize) -> String {
         let before = self.picture();
-        self.press();
+        let mut pressed: Option<std::time::Instant> = None;
         wait_until(PATIENCE, "a code on the display", || {
+            if pressed.is_none_or(|at| at.elapsed() >= NO_CODE_YET) {
+                self.press();
+                pressed = Some(std::time::Instant::now());
+            }
             let now = self.picture().filter(|now| Some(now) != before.as_ref())?;
             now.digits(digits)
         })

@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::appliance::target_dir;
 use crate::time::wait_until;
@@ -12,6 +12,8 @@ use crate::time::wait_until;
 const START_DEADLINE: Duration = Duration::from_secs(30);
 /// Longest time until the display shows what is waited for.
 const DISPLAY_DEADLINE: Duration = Duration::from_secs(30);
+/// A person presses again after this long without a code.
+const PRESS_AGAIN: Duration = Duration::from_secs(5);
 
 /// The emulated token's program.
 pub fn binary() -> PathBuf {
@@ -160,15 +162,21 @@ impl EmulatedToken {
         writeln!(self.fingers, "{what}").expect("the token listens");
     }
 
-    /// Presses the button and reads the code of `digits` digits that the display then shows.
+    /// Presses the button and reads the code of `digits` digits that the display then shows. As a person does, it
+    /// wakes a display that is off, and presses again when nothing comes of it.
     ///
     /// # Panics
     /// When none appears in time.
     pub fn code(&mut self, digits: usize) -> String {
         let before = self.digits();
-        self.press("a");
+        let mut pressed: Option<Instant> = None;
         wait_until(DISPLAY_DEADLINE, "a code on the display", || {
-            self.digits().filter(|code| code.len() == digits && Some(code) != before.as_ref())
+            let fresh = self.digits().filter(|code| code.len() == digits && Some(code) != before.as_ref());
+            if fresh.is_none() && pressed.is_none_or(|at| at.elapsed() >= PRESS_AGAIN) {
+                self.press("a");
+                pressed = Some(Instant::now());
+            }
+            fresh
         })
     }
 
