@@ -25,8 +25,10 @@ const ANSWER_DEADLINE: Duration = Duration::from_secs(10);
 const NO_CODE_YET: Duration = Duration::from_secs(10);
 /// Between two presses when the first has had no effect.
 const PRESS_AGAIN: Duration = Duration::from_millis(700);
-/// How long a finger is down: more than the token's debouncing, less than its hold.
-const PRESS: Duration = Duration::from_millis(120);
+/// How long a finger is down, at the first try and at later ones: more than the token's debouncing, less than its hold.
+/// On a machine with much else to do the token looks at its buttons seldom.
+const PRESS: [Duration; 3] =
+    [Duration::from_millis(120), Duration::from_millis(250), Duration::from_millis(450)];
 
 /// Pages that outlive the power: the chip's key and the token's state (`firmware/boards/microbit/src/nvmc.rs`).
 const KEPT: std::ops::Range<u32> = 0x3_bc00..0x4_0000;
@@ -172,9 +174,13 @@ impl Board {
     /// # Panics
     /// When QEMU does not answer.
     pub fn press(&mut self) {
-        for level in [0, 1] {
+        self.press_for(PRESS[0]);
+    }
+
+    fn press_for(&mut self, down: Duration) {
+        for (level, time) in [(0, down), (1, PRESS[0])] {
             self.qtest(&format!("set_irq_in /machine/nrf51 unnamed-gpio-in {PIN_NEXT} {level}"));
-            std::thread::park_timeout(PRESS);
+            std::thread::park_timeout(time);
         }
     }
 
@@ -192,9 +198,10 @@ impl Board {
     /// When it does not in time.
     pub fn press_past(&mut self, before: &Picture) {
         let begun = std::time::Instant::now();
+        let mut presses = PRESS.iter().cycle();
         while self.picture().is_none_or(|now| now == *before) {
             assert!(begun.elapsed() < PATIENCE, "the display does not change");
-            self.press();
+            presses.next().copied().into_iter().for_each(|down| self.press_for(down));
             std::thread::park_timeout(PRESS_AGAIN);
         }
     }
@@ -207,9 +214,10 @@ impl Board {
     pub fn code(&mut self, digits: usize) -> String {
         let before = self.picture();
         let mut pressed: Option<std::time::Instant> = None;
+        let mut presses = PRESS.iter().cycle();
         wait_until(PATIENCE, "a code on the display", || {
             if pressed.is_none_or(|at| at.elapsed() >= NO_CODE_YET) {
-                self.press();
+                presses.next().copied().into_iter().for_each(|down| self.press_for(down));
                 pressed = Some(std::time::Instant::now());
             }
             let now = self.picture().filter(|now| Some(now) != before.as_ref())?;
