@@ -7,6 +7,7 @@
 use core::fmt;
 
 use heapless::Vec;
+use postcard::ser_flavors::Flavor;
 use serde::{Deserialize, Serialize};
 
 use crate::certificate::MakerCertificate;
@@ -436,18 +437,42 @@ pub fn encode<B: Serialize>(envelope: &Envelope<B>) -> Vec<u8, MESSAGE_MAX> {
     bytes
 }
 
-/// Reads a message, all of it.
+/// Reads a message, all of it. There is one spelling of each: what [`encode`] does not write is refused, such as a
+/// number with more bytes than it needs.
 ///
 /// # Errors
 /// [`DecodeError`].
-pub fn decode<'a, B: Deserialize<'a>>(bytes: &'a [u8]) -> Result<Envelope<B>, DecodeError> {
+pub fn decode<'a, B: Deserialize<'a> + Serialize>(bytes: &'a [u8]) -> Result<Envelope<B>, DecodeError> {
     let ((version, sequence), rest) =
         postcard::take_from_bytes::<(u8, u32)>(bytes).map_err(|_| DecodeError::Header)?;
     if version != PROTOCOL {
         return Err(DecodeError::Version { sequence });
     }
     match postcard::take_from_bytes::<B>(rest) {
-        Ok((body, [])) => Ok(Envelope { sequence, body }),
+        Ok((body, [])) if is_spelt(&(version, sequence, &body), bytes) => Ok(Envelope { sequence, body }),
         _ => Err(DecodeError::Body { sequence }),
     }
+}
+
+/// Whether `message` is written as `bytes`. Compared while it is written: a token has no room for a second copy.
+fn is_spelt<M: Serialize>(message: &M, bytes: &[u8]) -> bool {
+    struct Expected<'a>(&'a [u8]);
+
+    impl Flavor for Expected<'_> {
+        type Output = bool;
+
+        fn try_push(&mut self, byte: u8) -> postcard::Result<()> {
+            match self.0.split_first() {
+                Some((&first, rest)) if first == byte => self.0 = rest,
+                _ => return Err(postcard::Error::SerializeBufferFull),
+            }
+            Ok(())
+        }
+
+        fn finalize(self) -> postcard::Result<bool> {
+            Ok(self.0.is_empty())
+        }
+    }
+
+    postcard::serialize_with_flavor(message, Expected(bytes)).unwrap_or(false)
 }

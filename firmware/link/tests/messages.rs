@@ -185,6 +185,15 @@ fn another_version_is_told_from_noise() {
     assert_eq!(decode::<Request>(&[PROTOCOL, 5, 200]), Err(DecodeError::Body { sequence: 5 }));
 }
 
+/// `docs/provisioning.md`, "Messages": a number has one spelling, or a request that was answered is another one.
+#[test]
+fn a_number_with_more_bytes_than_it_needs_is_refused() {
+    assert!(decode::<Request>(&[PROTOCOL, 5, 0]).is_ok());
+    assert_eq!(decode::<Request>(&[PROTOCOL, 0x85, 0, 0]), Err(DecodeError::Body { sequence: 5 }));
+    assert_eq!(decode::<Request>(&[PROTOCOL, 5, 0x80, 0]), Err(DecodeError::Body { sequence: 5 }));
+    assert_eq!(decode::<Request>(&[PROTOCOL, 5, 4, 0x81, 0x80, 0]), Err(DecodeError::Body { sequence: 5 }));
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(3_000))]
 
