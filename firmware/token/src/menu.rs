@@ -108,6 +108,8 @@ impl Menu {
     fn handle_timeout<P: Platform>(&mut self, device: &mut Device<P>, now_ms: u64) {
         let over = |since: u64, limit: u64| now_ms.saturating_sub(since) >= limit;
         match self.view {
+            // A code goes with its secret.
+            View::Code { .. } if !shows_codes(device) => self.view = View::Home,
             View::Code { since, step: None, .. } if over(since, CODE_MS) => self.view = View::Home,
             View::Code { step: Some(_), .. } => self.refresh_totp(device, now_ms),
             View::Notice { since, .. } if over(since, NOTICE_MS) => self.view = View::Home,
@@ -180,11 +182,8 @@ impl Menu {
 
     #[inline(never)]
     fn show_code<P: Platform>(&mut self, device: &mut Device<P>, now_ms: u64) {
-        let policy = device
-            .vault
-            .as_ref()
-            .filter(|vault| life::shows_codes(vault.life()))
-            .and_then(|vault| vault.policy(self.slot));
+        let policy =
+            device.vault.as_ref().filter(|_| shows_codes(device)).and_then(|vault| vault.policy(self.slot));
         let Some(policy) = policy else { return self.notice("NO SECRET", "IN THIS SLOT", now_ms) };
         let (factor, step) = match policy.kind {
             Kind::Hotp => {
@@ -377,6 +376,10 @@ impl Menu {
             self.frame.battery(percent);
         }
     }
+}
+
+fn shows_codes<P: Platform>(device: &Device<P>) -> bool {
+    device.vault.as_ref().is_some_and(|vault| life::shows_codes(vault.life()))
 }
 
 /// Step and seconds left in it; `None` while the time is not known.

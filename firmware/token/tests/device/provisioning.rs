@@ -388,3 +388,14 @@ fn a_repeated_request_is_answered_and_not_carried_out_again() {
     }
     assert_eq!(bench.call(Commit { counter: 2, tag: Octets(granted.server_tag) }), refused(Refusal::Counter));
 }
+
+/// A returned or wiped token shows no code, not even the one that was on its display.
+#[test]
+fn a_code_leaves_the_display_with_its_secret() {
+    for order in [Order::Return, Order::Wipe] {
+        let (mut bench, granted) = provisioned(17);
+        assert_eq!(bench.code(), Some(hotp(&granted.secret, 0)));
+        obey(&mut bench, &Hsm::new(1), order).unwrap();
+        assert_eq!(bench.read(), None, "{order:?}");
+    }
+}
