@@ -307,13 +307,13 @@ impl Dialogue {
             State::Init { step, lines, paused: false, .. } if Init::claims(*step, &text) => {
                 lines.push(text);
                 if *step == Step::Pin {
-                    self.deadline = Some(now + PIN_WITHOUT_OK);
+                    self.end_within(now, PIN_WITHOUT_OK);
                 }
             }
             State::Verdict { reference, bare_ok } if acknowledged.is_some() => {
                 *reference = acknowledged.map(message_reference);
                 let grace = if *bare_ok { Duration::ZERO } else { FINAL_OK_GRACE };
-                self.deadline = Some(now + grace);
+                self.end_within(now, grace);
             }
             _ => self.handle_unasked(&text, acknowledged),
         }
@@ -387,7 +387,7 @@ impl Dialogue {
             State::Verdict { reference: None, .. } => match result {
                 Err(error) => self.refused(error),
                 Ok(()) => {
-                    self.deadline = Some(now + BARE_OK_GRACE).min(self.deadline);
+                    self.end_within(now, BARE_OK_GRACE);
                     self.state = State::Verdict { reference: None, bare_ok: true };
                 }
             },
@@ -435,6 +435,12 @@ impl Dialogue {
             }
             Next::Failed(error) => self.fail(error),
         }
+    }
+
+    /// Brings the end of a wait nearer, never farther: a modem that repeats itself is not waited for any longer.
+    fn end_within(&mut self, now: Instant, period: Duration) {
+        let end = now + period;
+        self.deadline = Some(self.deadline.map_or(end, |deadline| deadline.min(end)));
     }
 
     fn refused(&mut self, error: AtError) {

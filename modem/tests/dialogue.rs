@@ -403,3 +403,41 @@ fn an_action_with_a_pin_does_not_show_it() {
     let shown = format!("{:?}", Action::Write(Zeroizing::new(b"AT+CPIN=\"1234\"\r".to_vec())));
     assert!(!shown.contains("1234"), "{shown}");
 }
+
+/// A modem that says its verdict again and again does not hold up whoever waits for it.
+#[test]
+fn a_verdict_said_again_does_not_move_the_end() {
+    let mut bench = Bench::ready();
+    bench.begin(Duration::from_secs(60), "\r\n> ");
+    for _ in 0..3 {
+        bench.say("\r\n+CMGS: 7\r\n");
+        bench.pass(Duration::from_millis(900));
+    }
+    assert_eq!(bench.outcome(), Some(&Outcome::Sent { reference: 7 }));
+}
+
+#[test]
+fn a_verdict_at_the_last_moment_ends_in_time() {
+    let mut bench = Bench::ready();
+    bench.begin(Duration::from_secs(2), "\r\n> ");
+    bench.pass(Duration::from_millis(1_900));
+    bench.say("\r\n+CMGS: 7\r\n");
+    bench.pass(Duration::from_millis(100));
+    assert_eq!(bench.outcome(), Some(&Outcome::Sent { reference: 7 }));
+}
+
+/// Some makes give no `OK` after it; one that repeats itself is no reason to wait on.
+#[test]
+fn a_sim_state_said_again_does_not_move_the_end() {
+    let mut bench = Bench::new(Config::default());
+    bench.pass(Duration::from_millis(200));
+    while !bench.written.last().is_some_and(|command| command.starts_with("AT+CPIN?")) {
+        bench.say("\r\nOK\r\n");
+        bench.pump();
+    }
+    for _ in 0..3 {
+        bench.say("\r\n+CPIN: READY\r\n");
+        bench.pass(Duration::from_millis(500));
+    }
+    assert_eq!(bench.wrote("AT+CFUN?"), 1, "{:?}", bench.written);
+}
