@@ -185,12 +185,14 @@ impl Hsm {
         self.bytes(Operation::Open, &request)
     }
 
-    /// `len` bytes of the HSM's random generator, at most [`RANDOM_MAX`].
+    /// Exactly `len` bytes of the HSM's random generator, at most [`RANDOM_MAX`].
     pub fn random(&self, len: usize) -> Result<Zeroizing<Vec<u8>>, HsmError> {
         if len > RANDOM_MAX {
             return Err(HsmError::refused(format!("{len} random bytes are more than {RANDOM_MAX}")));
         }
+        // Keys are made of them: fewer would be a weaker key.
         self.bytes(Operation::Random, &Request::Random { len })
+            .and_then(|bytes| if bytes.len() == len { Ok(bytes) } else { Err(HsmError::Protocol) })
     }
 
     /// ECDSA over P-256 and SHA-256 in the HSM: r and s, 32 bytes each, over `message` of at most [`SIGNED_MAX`]

@@ -4,6 +4,7 @@ mod codes;
 mod device;
 mod faults;
 mod keys;
+mod liar;
 mod login;
 mod provisioning;
 mod rig;
