@@ -9,8 +9,9 @@ use hmac::{Hmac, Mac as _};
 use link::{Octets, Point, Signature};
 use p256::ecdsa::signature::hazmat::{PrehashSigner as _, PrehashVerifier as _};
 use p256::ecdsa::{SigningKey, VerifyingKey};
+use p256::elliptic_curve::point::AffineCoordinates as _;
 use p256::elliptic_curve::sec1::ToSec1Point as _;
-use p256::{PublicKey, SecretKey};
+use p256::{AffinePoint, PublicKey, SecretKey};
 use sha2::Sha256;
 use zeroize::Zeroizing;
 
@@ -23,9 +24,9 @@ pub(crate) const WRAP_OVERHEAD: usize = 8;
 /// Whether `signature` is `key`'s over the message with this SHA-256 digest.
 #[inline(never)]
 pub(crate) fn verify(key: &Point, digest: &[u8; 32], signature: &Signature) -> bool {
-    let Some(key) = VerifyingKey::from_sec1_bytes(key.as_slice()).ok() else { return false };
+    let Some(key) = public(key) else { return false };
     let Ok(signature) = p256::ecdsa::Signature::from_slice(signature.as_slice()) else { return false };
-    key.verify_prehash(digest, &signature).is_ok()
+    VerifyingKey::from(key).verify_prehash(digest, &signature).is_ok()
 }
 
 /// Signs a SHA-256 digest; deterministic (RFC 6979). `None` if `secret` is not a scalar of the group.
@@ -46,17 +47,24 @@ pub(crate) fn public_key(secret: &Key) -> Option<Point> {
 
 /// Whether `point` is an uncompressed point of the curve.
 pub(crate) fn is_point(point: &Point) -> bool {
-    point.0[0] == 4 && PublicKey::from_sec1_bytes(point.as_slice()).is_ok()
+    public(point).is_some()
+}
+
+/// From the uncompressed form only: the code that computes a missing y needs stack and image.
+#[inline(never)]
+fn public(point: &Point) -> Option<PublicKey> {
+    let (form, coordinates) = point.0.split_first_chunk::<1>()?;
+    let (x, y) = coordinates.split_first_chunk::<32>()?;
+    let y: &[u8; 32] = y.try_into().ok()?;
+    let point = AffinePoint::from_coordinates(x.into(), y.into()).into_option()?;
+    PublicKey::from_affine(point).ok().filter(|_| *form == [4])
 }
 
 /// The x-coordinate of ECDH; `None` if `peer` is not a point of the curve.
 #[inline(never)]
 pub(crate) fn agree(secret: &Key, peer: &Point) -> Option<Key> {
-    if peer.0[0] != 4 {
-        return None;
-    }
     let secret = SecretKey::from_slice(&secret[..]).ok()?;
-    let peer = PublicKey::from_sec1_bytes(peer.as_slice()).ok()?;
+    let peer = public(peer)?;
     let shared = p256::ecdh::diffie_hellman(secret.to_nonzero_scalar(), peer.as_affine());
     Some(Zeroizing::new((*shared.raw_secret_bytes()).into()))
 }

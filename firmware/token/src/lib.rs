@@ -61,11 +61,27 @@ impl<P: Platform> Token<P> {
     /// Starts on `platform`.
     pub fn start(mut platform: P) -> Self {
         let selftest = selftest::run(&mut platform);
-        let vault = open(&mut platform);
-        let now_ms = platform.now_ms();
-        let device = Device { platform, vault, selftest };
-        let menu = Menu::new(&device, now_ms);
+        let mut token = Self::assemble(platform, selftest);
+        if open(&mut token.device).is_none() {
+            token.device.vault = None;
+        }
+        token.show_home();
+        token
+    }
+
+    // The parts come together before the vault is read, and it is read in its place: a token under way from frame to
+    // frame would be as many copies on the stack.
+    #[inline(never)]
+    fn assemble(platform: P, selftest: SelfTest) -> Self {
+        let device = Device { platform, vault: None, selftest };
+        let menu = Menu::new(&device, 0);
         Self { device, line: Line::new(), menu }
+    }
+
+    #[inline(never)]
+    fn show_home(&mut self) {
+        let now_ms = self.device.platform.now_ms();
+        self.menu = Menu::new(&self.device, now_ms);
     }
 
     /// Does what is due: bytes from the host, buttons, timers, the display. Call it every few milliseconds.
@@ -96,10 +112,11 @@ impl<P: Platform> Token<P> {
 }
 
 #[inline(never)]
-fn open<P: Platform>(platform: &mut P) -> Option<Vault> {
+fn open<P: Platform>(device: &mut Device<P>) -> Option<()> {
+    let Device { platform, vault, .. } = device;
     let fresh = fresh(platform)?;
     let device_key = Zeroizing::new(platform.device_key());
-    Vault::open(platform.flash(), *device_key, &fresh).ok()
+    Vault::open(vault, platform.flash(), *device_key, &fresh).ok()
 }
 
 fn fresh<P: Platform>(platform: &mut P) -> Option<Fresh> {

@@ -61,7 +61,6 @@ pub(crate) struct Menu {
     pin_from_ms: u64,
     drawn_ms: u64,
     drawn: u32,
-    frame: Frame,
 }
 
 impl Menu {
@@ -76,7 +75,6 @@ impl Menu {
             pin_from_ms: now_ms.saturating_add(pin::delay_ms(failures)),
             drawn_ms: 0,
             drawn: 0,
-            frame: Frame::default(),
         };
         menu.slot = menu.next_slot(device, SLOTS_MAX - 1);
         menu
@@ -309,24 +307,24 @@ impl Menu {
 
     #[inline(never)]
     fn draw<P: Platform>(&mut self, device: &mut Device<P>, prompt: Option<Prompt>, now_ms: u64) {
-        self.frame = Frame::default();
+        // Not kept: 1 KiB that the stack has to spare here, but not where a signature is checked.
+        let mut frame = Frame::default();
         let is_off = prompt.is_none() && matches!(self.view, View::Off);
         match prompt {
-            Some(prompt) => draw_prompt(&mut self.frame, prompt),
-            None => self.draw_view(device, now_ms),
+            Some(prompt) => draw_prompt(&mut frame, prompt),
+            None => self.draw_view(device, &mut frame, now_ms),
         }
-        let drawn = if is_off { 0 } else { fingerprint(self.frame.as_bytes()) };
+        let drawn = if is_off { 0 } else { fingerprint(frame.as_bytes()) };
         if drawn != self.drawn {
             self.drawn = drawn;
-            device.platform.show((!is_off).then_some(&self.frame));
+            device.platform.show((!is_off).then_some(&frame));
         }
     }
 
-    fn draw_view<P: Platform>(&mut self, device: &mut Device<P>, now_ms: u64) {
+    fn draw_view<P: Platform>(&self, device: &mut Device<P>, frame: &mut Frame, now_ms: u64) {
         if !matches!(self.view, View::Off | View::Digits { .. }) {
-            self.draw_status_line(device);
+            self.draw_status_line(device, frame);
         }
-        let frame = &mut self.frame;
         match &self.view {
             View::Off => {}
             View::Home => draw_home(frame, device, self.pin_from_ms, now_ms),
@@ -358,7 +356,7 @@ impl Menu {
         }
     }
 
-    fn draw_status_line<P: Platform>(&mut self, device: &mut Device<P>) {
+    fn draw_status_line<P: Platform>(&self, device: &mut Device<P>, frame: &mut Frame) {
         let policy = device.vault.as_ref().and_then(|vault| vault.policy(self.slot));
         if let Some(policy) = policy {
             let kind = match policy.kind {
@@ -370,10 +368,10 @@ impl Menu {
             let lost = policy.kind == Kind::Totp && device.utc().is_none();
             // The longest is ten characters: it fits a line.
             let _fits = write!(text, "{}:{kind}{}", self.slot + 1, if lost { " ??:??" } else { "" });
-            self.frame.text(0, 0, &text);
+            frame.text(0, 0, &text);
         }
         if let Some(percent) = device.platform.battery_percent() {
-            self.frame.battery(percent);
+            frame.battery(percent);
         }
     }
 }

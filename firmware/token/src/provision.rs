@@ -2,6 +2,9 @@
 //!
 //! A request that came again is answered with the answer it got. The ephemeral key of an exchange serves one
 //! install, right or wrong, and an order's challenge one order.
+//!
+//! Requests are looked into, signatures checked and answers framed in functions of their own that stay out of line:
+//! the check of a signature needs more stack than all else, and finds as little below it as can be.
 
 use heapless::Vec;
 use link::transcript::{self, Confirmation, Exchange, Grant};
@@ -74,76 +77,86 @@ struct Answered {
     frame: Vec<u8, FRAME_MAX>,
 }
 
-/// What a request leads to.
-#[expect(clippy::large_enum_variant, reason = "there is no heap to box the larger one on")]
-enum Outcome {
-    Answer(Answer),
-    Ask(Held),
-}
-
 /// The line to the host.
 pub(crate) struct Line {
     decoder: Decoder,
+    dialogue: Dialogue,
+}
+
+/// What was said, and what is open.
+struct Dialogue {
     answered: Option<Answered>,
     awaiting: Option<Awaiting>,
     open: Option<Open>,
     challenge: Option<(Nonce16, u64)>,
+    frames_dropped: u32,
 }
 
 impl Line {
     pub(crate) const fn new() -> Self {
-        Self { decoder: Decoder::new(), answered: None, awaiting: None, open: None, challenge: None }
+        let dialogue =
+            Dialogue { answered: None, awaiting: None, open: None, challenge: None, frames_dropped: 0 };
+        Self { decoder: Decoder::new(), dialogue }
     }
 
     /// Takes a byte from the host.
-    #[inline(never)]
     pub(crate) fn handle_byte<P: Platform>(&mut self, device: &mut Device<P>, byte: u8, now_ms: u64) {
-        let Some(message) = self.decoder.handle_byte(byte) else { return };
-        let request = transcript::sha256(&[message]);
-        let decoded = decode::<Request>(message);
-        let sequence = match &decoded {
+        self.dialogue.frames_dropped = self.decoder.dropped();
+        if let Some(message) = self.decoder.handle_byte(byte) {
+            self.dialogue.handle_message(device, message, now_ms);
+        }
+    }
+
+    /// Takes the time: repeats the notice that a person is waited for, and stops waiting.
+    pub(crate) fn handle_timeout<P: Platform>(&mut self, device: &mut Device<P>, now_ms: u64) {
+        self.dialogue.handle_timeout(device, now_ms);
+    }
+
+    /// What a person is asked now.
+    pub(crate) fn prompt<P: Platform>(&self, device: &Device<P>) -> Option<Prompt> {
+        self.dialogue.prompt(device)
+    }
+
+    /// A person's answer to [`Self::prompt`].
+    pub(crate) fn handle_presence<P: Platform>(&mut self, device: &mut Device<P>, yes: bool, now_ms: u64) {
+        self.dialogue.handle_presence(device, yes, now_ms);
+    }
+}
+
+impl Dialogue {
+    #[inline(never)]
+    fn handle_message<P: Platform>(&mut self, device: &mut Device<P>, message: &[u8], now_ms: u64) {
+        // Whatever the body is.
+        let sequence = match decode::<()>(message) {
             Ok(Envelope { sequence, .. })
-            | Err(DecodeError::Version { sequence } | DecodeError::Body { sequence }) => *sequence,
+            | Err(DecodeError::Version { sequence } | DecodeError::Body { sequence }) => sequence,
             Err(DecodeError::Header) => return,
         };
+        let request = transcript::sha256(&[message]);
         if let Some(answered) = self.answered.as_ref().filter(|answered| answered.request == request) {
             device.platform.uart_write(&answered.frame);
             return;
         }
         if self.awaiting.as_ref().is_some_and(|awaiting| awaiting.sequence == sequence) {
-            send(device, sequence, Answer::Waiting(Waiting::Presence));
+            send(device, sequence, &Answer::Waiting(Waiting::Presence));
             return;
         }
         self.awaiting = None;
         self.answered = None;
-        let outcome = match &decoded {
-            Ok(envelope) => self.handle_request(device, sequence, &envelope.body, now_ms),
-            Err(DecodeError::Version { .. }) => Err(Refusal::Version),
-            Err(_) => Err(Refusal::Malformed),
-        };
-        match outcome {
-            Ok(Outcome::Answer(answer)) => self.finish(device, sequence, request, answer),
-            Ok(Outcome::Ask(held)) => self.ask(device, sequence, request, held, now_ms),
-            Err(refusal) => self.finish(device, sequence, request, Answer::Refused(refusal)),
+        match self.answer(device, sequence, message, now_ms) {
+            Ok(answer) => self.finish(device, sequence, request, &answer),
+            Err(refusal) => self.refuse(device, sequence, request, refusal),
         }
     }
 
+    /// Leaves a request to a person.
     #[inline(never)]
-    fn ask<P: Platform>(
-        &mut self,
-        device: &mut Device<P>,
-        sequence: u32,
-        request: Digest,
-        held: Held,
-        now_ms: u64,
-    ) {
+    fn ask(&mut self, sequence: u32, held: Held, now_ms: u64) -> Answer {
         self.awaiting = Some(Awaiting { sequence, held, since: now_ms, noticed: now_ms });
-        self.answered = Some(Answered { sequence, request, frame: waiting_frame(sequence) });
-        send(device, sequence, Answer::Waiting(Waiting::Presence));
+        Answer::Waiting(Waiting::Presence)
     }
 
-    /// Takes the time: repeats the notice that a person is waited for, and stops waiting.
-    pub(crate) fn handle_timeout<P: Platform>(&mut self, device: &mut Device<P>, now_ms: u64) {
+    fn handle_timeout<P: Platform>(&mut self, device: &mut Device<P>, now_ms: u64) {
         let stale = |since: u64| now_ms.saturating_sub(since) > OPEN_MS;
         if self.open.as_ref().is_some_and(|open| stale(open.since)) {
             self.open = None;
@@ -156,12 +169,11 @@ impl Line {
             self.decide(device, Err(Refusal::NoPresence), now_ms);
         } else if now_ms.saturating_sub(awaiting.noticed) >= NOTICE_MS {
             awaiting.noticed = now_ms;
-            send(device, awaiting.sequence, Answer::Waiting(Waiting::Presence));
+            send(device, awaiting.sequence, &Answer::Waiting(Waiting::Presence));
         }
     }
 
-    /// What a person is asked now.
-    pub(crate) fn prompt<P: Platform>(&self, device: &Device<P>) -> Option<Prompt> {
+    fn prompt<P: Platform>(&self, device: &Device<P>) -> Option<Prompt> {
         Some(match &self.awaiting.as_ref()?.held {
             Held::Return => Prompt::Return,
             Held::Wipe => Prompt::Wipe,
@@ -172,8 +184,7 @@ impl Line {
         })
     }
 
-    /// A person's answer to [`Self::prompt`].
-    pub(crate) fn handle_presence<P: Platform>(&mut self, device: &mut Device<P>, yes: bool, now_ms: u64) {
+    fn handle_presence<P: Platform>(&mut self, device: &mut Device<P>, yes: bool, now_ms: u64) {
         let unread =
             self.awaiting.as_ref().is_some_and(|awaiting| now_ms.saturating_sub(awaiting.since) < READ_MS);
         if !unread {
@@ -185,7 +196,7 @@ impl Line {
     fn decide<P: Platform>(&mut self, device: &mut Device<P>, word: Result<(), Refusal>, now_ms: u64) {
         let Some(Awaiting { sequence, held, .. }) = self.awaiting.take() else { return };
         let answer = word.and_then(|()| {
-            send(device, sequence, Answer::Waiting(Waiting::Computing));
+            send(device, sequence, &Answer::Waiting(Waiting::Computing));
             match held {
                 Held::Start(start) => self.start(device, start, now_ms),
                 Held::Return => erase(device, Vault::give_back),
@@ -194,7 +205,21 @@ impl Line {
         });
         let request = self.answered.as_ref().filter(|answered| answered.sequence == sequence);
         let Some(request) = request.map(|answered| answered.request) else { return };
-        self.finish(device, sequence, request, answer.unwrap_or_else(Answer::Refused));
+        match answer {
+            Ok(answer) => self.finish(device, sequence, request, &answer),
+            Err(refusal) => self.refuse(device, sequence, request, refusal),
+        }
+    }
+
+    #[inline(never)]
+    fn refuse<P: Platform>(
+        &mut self,
+        device: &mut Device<P>,
+        sequence: u32,
+        request: Digest,
+        refusal: Refusal,
+    ) {
+        self.finish(device, sequence, request, &Answer::Refused(refusal));
     }
 
     #[inline(never)]
@@ -203,11 +228,22 @@ impl Line {
         device: &mut Device<P>,
         sequence: u32,
         request: Digest,
-        answer: Answer,
+        answer: &Answer,
     ) {
         let frame = frame(sequence, answer);
         device.platform.uart_write(&frame);
         self.answered = Some(Answered { sequence, request, frame });
+    }
+
+    #[inline(never)]
+    fn answer<P: Platform>(
+        &mut self,
+        device: &mut Device<P>,
+        sequence: u32,
+        message: &[u8],
+        now_ms: u64,
+    ) -> Result<Answer, Refusal> {
+        self.handle_request(device, sequence, &read(message)?, now_ms)
     }
 
     #[inline(never)]
@@ -217,15 +253,18 @@ impl Line {
         sequence: u32,
         request: &Request,
         now_ms: u64,
-    ) -> Result<Outcome, Refusal> {
-        let answer = match request {
+    ) -> Result<Answer, Refusal> {
+        match request {
             Request::Info => info(device),
             Request::Diagnostics => Ok(self.diagnostics(device)),
-            Request::Start(start) => return self.check_start(device, start.clone()),
+            Request::Start(start) => {
+                check_start(device, start)?;
+                Ok(self.ask(sequence, Held::Start(start.clone()), now_ms))
+            }
             Request::Install(install) => {
                 // Gone after one install, right or wrong; not moved out, which would be a copy on the stack.
                 let open = self.open.as_ref().ok_or(Refusal::NoExchange)?;
-                send(device, sequence, Answer::Waiting(Waiting::Computing));
+                send(device, sequence, &Answer::Waiting(Waiting::Computing));
                 let installed = install_secret(device, open, install);
                 self.open = None;
                 installed
@@ -242,57 +281,23 @@ impl Line {
                 self.challenge = Some((challenge, now_ms));
                 Ok(Answer::Nonce(Nonce { challenge }))
             }
-            Request::Order { order, signature } => {
-                return self.order(device, sequence, *order, signature);
-            }
-            Request::Personalise { serial } => personalise(device, serial.clone()),
-            Request::Certify(certificate) => certify(device, certificate.clone()),
-        };
-        answer.map(Outcome::Answer)
+            Request::Order { order, signature } => self.order(device, sequence, *order, signature, now_ms),
+            Request::Personalise { serial } => personalise(device, serial),
+            Request::Certify(certificate) => certify(device, certificate),
+        }
     }
 
+    #[inline(never)]
     fn diagnostics<P: Platform>(&self, device: &mut Device<P>) -> Answer {
         Answer::Diagnostics(Diagnostics {
             stack_used: device.platform.stack_used().unwrap_or(0),
             flash_generation: device.vault.as_ref().map_or(0, Vault::generation),
-            frames_dropped: self.decoder.dropped(),
+            frames_dropped: self.frames_dropped,
             vectors_ok: device.selftest.vectors_ok,
             flash_ok: device.vault.is_some(),
             rng_ok: device.selftest.rng_ok,
             readout_protected: device.platform.readout_protected(),
         })
-    }
-
-    /// All that can be refused before a person is asked.
-    #[inline(never)]
-    fn check_start<P: Platform>(&self, device: &mut Device<P>, start: Start) -> Result<Outcome, Refusal> {
-        if !(device.selftest.vectors_ok && device.selftest.rng_ok) {
-            return Err(Refusal::SelfTest);
-        }
-        if !device.platform.readout_protected() {
-            return Err(Refusal::ReadoutOpen);
-        }
-        let vault = device.vault.as_ref().ok_or(Refusal::Storage)?;
-        life::after(vault.life(), Step::Provision)?;
-        if usize::from(start.slot) >= SLOTS_MAX {
-            return Err(Refusal::Slot);
-        }
-        if start.suite != Suite::CbcData {
-            return Err(Refusal::Suite);
-        }
-        if vault.owner().is_some_and(|owner| *owner != start.host_key) {
-            return Err(Refusal::Host);
-        }
-        if !crypto::is_point(&start.host_key) {
-            return Err(Refusal::Point);
-        }
-        if !vault.is_unlocked() {
-            return Err(Refusal::Pin);
-        }
-        if vault.pending().is_some() {
-            return Err(Refusal::PendingExists);
-        }
-        Ok(Outcome::Ask(Held::Start(start)))
     }
 
     #[inline(never)]
@@ -330,31 +335,83 @@ impl Line {
         sequence: u32,
         order: Order,
         signature: &Signature,
-    ) -> Result<Outcome, Refusal> {
+        now_ms: u64,
+    ) -> Result<Answer, Refusal> {
         let (challenge, _) = self.challenge.take().ok_or(Refusal::NoExchange)?;
-        let vault = device.vault.as_ref().ok_or(Refusal::Storage)?;
-        let owner = *vault.owner().ok_or(Refusal::Life)?;
-        let serial = vault.serial().ok_or(Refusal::Life)?;
-        let digest = transcript::sha256(&[&transcript::order(&order, serial, &challenge)]);
-        send(device, sequence, Answer::Waiting(Waiting::Computing));
-        if !crypto::verify(&owner, &digest.0, signature) {
+        let digest = order_digest(device, &order, &challenge)?;
+        send(device, sequence, &Answer::Waiting(Waiting::Computing));
+        let owner = device.vault.as_ref().and_then(Vault::owner).ok_or(Refusal::Life)?;
+        if !crypto::verify(owner, &digest.0, signature) {
             return Err(Refusal::Signature);
         }
         match order {
-            Order::Return => return Ok(Outcome::Ask(Held::Return)),
-            Order::Wipe => return Ok(Outcome::Ask(Held::Wipe)),
+            Order::Return => Ok(self.ask(sequence, Held::Return, now_ms)),
+            Order::Wipe => Ok(self.ask(sequence, Held::Wipe, now_ms)),
             Order::Lock => {
                 let (vault, flash) = storage(device)?;
                 vault.lock(flash)?;
+                Ok(Answer::Obeyed)
             }
             Order::SetClock { utc } => {
                 let setting = setting(device, utc)?.ok_or(Refusal::SelfTest)?;
                 let (vault, flash) = storage(device)?;
                 vault.set_clock(flash, setting)?;
+                Ok(Answer::Obeyed)
             }
         }
-        Ok(Outcome::Answer(Answer::Obeyed))
     }
+}
+
+#[inline(never)]
+fn read(message: &[u8]) -> Result<Request, Refusal> {
+    match decode(message) {
+        Ok(Envelope { body, .. }) => Ok(body),
+        Err(DecodeError::Version { .. }) => Err(Refusal::Version),
+        Err(_) => Err(Refusal::Malformed),
+    }
+}
+
+/// All that can be refused before a person is asked.
+#[inline(never)]
+fn check_start<P: Platform>(device: &mut Device<P>, start: &Start) -> Result<(), Refusal> {
+    if !(device.selftest.vectors_ok && device.selftest.rng_ok) {
+        return Err(Refusal::SelfTest);
+    }
+    if !device.platform.readout_protected() {
+        return Err(Refusal::ReadoutOpen);
+    }
+    let vault = device.vault.as_ref().ok_or(Refusal::Storage)?;
+    life::after(vault.life(), Step::Provision)?;
+    if usize::from(start.slot) >= SLOTS_MAX {
+        return Err(Refusal::Slot);
+    }
+    if start.suite != Suite::CbcData {
+        return Err(Refusal::Suite);
+    }
+    if vault.owner().is_some_and(|owner| *owner != start.host_key) {
+        return Err(Refusal::Host);
+    }
+    if !crypto::is_point(&start.host_key) {
+        return Err(Refusal::Point);
+    }
+    if !vault.is_unlocked() {
+        return Err(Refusal::Pin);
+    }
+    if vault.pending().is_some() {
+        return Err(Refusal::PendingExists);
+    }
+    Ok(())
+}
+
+#[inline(never)]
+fn order_digest<P: Platform>(
+    device: &Device<P>,
+    order: &Order,
+    challenge: &Nonce16,
+) -> Result<Digest, Refusal> {
+    let vault = device.vault.as_ref().ok_or(Refusal::Storage)?;
+    let serial = vault.serial().ok_or(Refusal::Life)?;
+    Ok(transcript::sha256(&[&transcript::order(order, serial, challenge)]))
 }
 
 /// The signature first; only then are the bytes it covers looked into.
@@ -371,7 +428,6 @@ fn grant<'a>(open: &'a Open, install: &Install) -> Grant<'a> {
     Grant { exchange: &open.exchange, host_ephemeral: install.host_ephemeral, policy: install.policy.0 }
 }
 
-// Apart from what follows: the check of a signature needs the most stack of all.
 #[inline(never)]
 fn is_signed(open: &Open, install: &Install) -> bool {
     let digest = grant_digest(open, install);
@@ -454,7 +510,7 @@ fn erase<P: Platform>(
 }
 
 #[inline(never)]
-fn personalise<P: Platform>(device: &mut Device<P>, serial: Serial) -> Result<Answer, Refusal> {
+fn personalise<P: Platform>(device: &mut Device<P>, serial: &Serial) -> Result<Answer, Refusal> {
     if device.vault.as_ref().ok_or(Refusal::Storage)?.life() != Life::Factory {
         return Err(Refusal::Life);
     }
@@ -463,14 +519,14 @@ fn personalise<P: Platform>(device: &mut Device<P>, serial: Serial) -> Result<An
     }
     let (secret, key) = device.new_pair().ok_or(Refusal::SelfTest)?;
     let (vault, flash) = storage(device)?;
-    vault.personalise(flash, serial, &secret, key)?;
+    vault.personalise(flash, serial.clone(), &secret, key)?;
     Ok(Answer::Personalised { key })
 }
 
 #[inline(never)]
-fn certify<P: Platform>(device: &mut Device<P>, certificate: MakerCertificate) -> Result<Answer, Refusal> {
+fn certify<P: Platform>(device: &mut Device<P>, certificate: &MakerCertificate) -> Result<Answer, Refusal> {
     let (vault, flash) = storage(device)?;
-    vault.certify(flash, certificate)?;
+    vault.certify(flash, certificate.clone())?;
     Ok(Answer::Certified)
 }
 
@@ -510,15 +566,12 @@ fn storage<P: Platform>(device: &mut Device<P>) -> Result<(&mut Vault, &mut P::F
     Ok((device.vault.as_mut().ok_or(Refusal::Storage)?, device.platform.flash()))
 }
 
-fn frame(sequence: u32, body: Answer) -> Vec<u8, FRAME_MAX> {
+#[inline(never)]
+fn frame(sequence: u32, body: &Answer) -> Vec<u8, FRAME_MAX> {
     encode_frame(&encode(&Envelope { sequence, body })).expect("a message is at most MESSAGE_MAX bytes")
 }
 
-fn waiting_frame(sequence: u32) -> Vec<u8, FRAME_MAX> {
-    frame(sequence, Answer::Waiting(Waiting::Presence))
-}
-
 #[inline(never)]
-fn send<P: Platform>(device: &mut Device<P>, sequence: u32, answer: Answer) {
+fn send<P: Platform>(device: &mut Device<P>, sequence: u32, answer: &Answer) {
     device.platform.uart_write(&frame(sequence, answer));
 }

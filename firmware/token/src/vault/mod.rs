@@ -5,6 +5,13 @@
 //! PIN. Snapshots and log carry MACs under the device key, so flash written from outside is not taken for ours;
 //! a whole older copy written back by somebody with the chip in hand cannot be told, which read-out protection
 //! has to prevent.
+//!
+//! Why not a crate for key-value pairs in flash: a HOTP counter that goes back after a cut makes a used code valid
+//! again, and an erased secret must be gone from the flash, not only from sight. `sequential-storage` 8.0.2 leaves
+//! deleted values in place until their page is needed, and can lose an acknowledged item after a torn header (its
+//! issue 136, open when this was written). `ekv` 1.0 erases a page for each transaction, which a counter that moves
+//! with every code would wear out. So there are two banks here, each a snapshot with a log of fixed records:
+//! `bank` says what holds at which moment, and the tests cut the power at every operation, in pairs and in threes.
 
 mod bank;
 mod state;
@@ -99,21 +106,26 @@ pub(crate) struct Vault {
 }
 
 impl Vault {
-    /// Reads the state, finishes what was interrupted, and begins a new one on blank flash.
+    /// Reads the state into `place`, finishes what was interrupted, and begins a new one on blank flash.
     ///
     /// # Errors
-    /// [`StorageFault`].
+    /// [`StorageFault`]; what is then in `place` is not to be used.
     #[inline(never)]
     pub(crate) fn open<F: NorFlash>(
+        place: &mut Option<Self>,
         flash: &mut F,
         device_key: [u8; 32],
         fresh: &Fresh,
-    ) -> Result<Self, StorageFault> {
+    ) -> Result<(), StorageFault> {
         let device_key = Zeroizing::new(device_key);
         let (store, found) = open_store(flash, &device_key, &fresh.salt)?;
-        let mut vault = Self { store, state: factory_state(), device_key, data_key: None, faulty: false };
-        vault.begin(flash, fresh, found)?;
-        Ok(vault)
+        Self::put(place, store, device_key).begin(flash, fresh, found)
+    }
+
+    // Apart from its caller: the copy that it moves into its place is off the stack before the state is read.
+    #[inline(never)]
+    fn put(place: &mut Option<Self>, store: Store, device_key: Key) -> &mut Self {
+        place.insert(Self { store, state: factory_state(), device_key, data_key: None, faulty: false })
     }
 
     #[inline(never)]

@@ -132,7 +132,13 @@ fn sealed(vault: &Vault) -> BTreeSet<Vec<u8>> {
 
 fn start(flash: &mut Flash) -> Result<Vault, StorageFault> {
     let salt = core::array::from_fn(|i| flash.operations.to_be_bytes()[i % 8]);
-    Vault::open(flash, DEVICE_KEY, &Fresh { key: [0x42; 32], salt })
+    open(flash, DEVICE_KEY, &Fresh { key: [0x42; 32], salt })
+}
+
+fn open(flash: &mut Flash, device_key: [u8; 32], fresh: &Fresh) -> Result<Vault, StorageFault> {
+    let mut vault = None;
+    Vault::open(&mut vault, flash, device_key, fresh)?;
+    Ok(vault.unwrap())
 }
 
 /// Two provisionings, one aborted, a re-provisioning, 300 codes over two page turnovers, PINs right, wrong and
@@ -265,19 +271,21 @@ fn check(course: &Course, flash: &mut Flash, done: Option<usize>, at: &str) {
     no_remnant(flash, &vault, &course.ever, at);
 }
 
+/// What no later start may find otherwise.
+fn stable(vault: &Vault) -> String {
+    let mut state = vault.state.clone();
+    if state.identity.is_none() {
+        state.lock = factory_state().lock;
+    }
+    state.lock.failures = 0;
+    state.slots.iter_mut().flatten().for_each(|slot| slot.next = 0);
+    format!("{state:?}")
+}
+
 /// What was torn may read otherwise at each later start: nothing that was found or done since may change. Two
 /// things may, and only to the safe side: a first start that was cut draws another data key, which nothing is
 /// under yet, and a torn record of the last PIN try may count later than the first time it is read.
 fn live_on(course: &Course, flash: &mut Flash, at: &str) {
-    let stable = |vault: &Vault| {
-        let mut state = vault.state.clone();
-        if state.identity.is_none() {
-            state.lock = factory_state().lock;
-        }
-        state.lock.failures = 0;
-        state.slots.iter_mut().flatten().for_each(|slot| slot.next = 0);
-        format!("{state:?}")
-    };
     let mut found = start(flash).map(|vault| (stable(&vault), vault.pin_failures())).unwrap();
     let mut given = [None; SLOTS_MAX];
     for again in 0..4 {
@@ -402,7 +410,7 @@ fn foreign_and_changed_flash_is_not_taken() {
     for act in [Act::Personalise, Act::Certify, Act::Install { slot: 0, id: 1 }, Act::Commit] {
         act.run(&mut vault, &mut flash).unwrap();
     }
-    let other = Vault::open(&mut flash.clone(), [1; 32], &fresh(1)).unwrap();
+    let other = open(&mut flash.clone(), [1; 32], &fresh(1)).unwrap();
     assert_eq!(other.life(), Life::Factory);
     let (at, _) = flash.image().iter().enumerate().find(|&(_, &byte)| byte != 0xff).unwrap();
     for offset in [0, 7, 40, 200] {
