@@ -30,7 +30,8 @@ pub struct RngFault;
 /// A board.
 pub trait Platform {
     /// Flash for the token's state and nothing else: offset 0 is its first byte. At least four pages, the write
-    /// size divides 16, erased bytes read 0xFF, and a unit is written once between two erasures.
+    /// size divides 16, erased bytes read 0xFF, and a unit is written once between two erasures, or once more with
+    /// zeros where a write was cut.
     type Flash: NorFlash;
 
     /// The state's flash.

@@ -3,8 +3,10 @@
 //!
 //! The other bank is erased and written, then the old one is marked as retired, then erased. A snapshot whose
 //! last unit was cut may read well today and badly tomorrow; it is therefore trusted only when the mark, written
-//! after it, is whole, or when it is alone. A mark names its one successor, so that one that was cut, and may
-//! read well later, never speaks for another. Until the old bank is gone nothing is appended to the new one, so
+//! after it, is whole, or when it is alone. A mark that was cut may read well or badly at each start too, so none
+//! is acted on before it is made firm: a start that believes it writes another one whole, and one that does not
+//! makes it unreadable for good, before either erases what the other would keep. A mark names its one successor, so
+//! that it never speaks for another. Until the old bank is gone nothing is appended to the new one, so
 //! either may be chosen. Log records carry a MAC of their place; a torn one counts for nothing, because what it
 //! announces had not happened yet. The whole log is read: a torn record that reads blank does not end it.
 //!
@@ -27,8 +29,8 @@ const HEADER_LEN: usize = UNIT;
 const TAG_LEN: usize = UNIT;
 const SNAPSHOT_MAX: usize = HEADER_LEN + BODY_MAX + TAG_LEN;
 
-/// Where a bank is marked as retired: one place still serves when a mark was torn in the other.
-const RETIRE_UNITS: usize = 2;
+/// Where a bank is marked as retired, one place after the other: each cut in a row at a mark spends one.
+const RETIRE_UNITS: usize = 8;
 
 /// Makes each snapshot the only one of its kind, even with the same content.
 const NONCE_LEN: usize = 6;
@@ -37,6 +39,9 @@ const RECORD_BODY: usize = 12;
 const RECORD_TAG: usize = 4;
 
 const BLANK: [u8; UNIT] = [0xff; UNIT];
+
+/// A mark's place that was written over: every flash takes zeros a second time.
+const SPENT: [u8; UNIT] = [0; UNIT];
 
 /// The flash failed, or is too small, or lost its power.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -123,7 +128,13 @@ impl Store {
             (None, Some(_)) => Some(1),
             (Some(first), Some(second)) => {
                 let (older, newer, tag) = if first.0 < second.0 { (0, 1, second.1) } else { (1, 0, first.1) };
-                Some(if store.is_retired(flash, older, &tag)? { newer } else { older })
+                if store.is_retired(flash, older, &tag)? {
+                    store.retire(flash, older, &tag)?;
+                    Some(newer)
+                } else {
+                    store.keep(flash, older)?;
+                    Some(older)
+                }
             }
         };
         let Some(bank) = chosen else {
@@ -280,16 +291,37 @@ impl Store {
         Ok(false)
     }
 
-    /// Marks `bank` wherever it is not marked yet; one good mark is enough.
+    /// Marks `bank` in the first place that takes a mark, whatever earlier marks say. Goes without where cuts have
+    /// spent every place: what is lost if the power then goes in the erasure is less than a token that stops here.
     fn retire<F: NorFlash>(&self, flash: &mut F, bank: u32, tag: &[u8; TAG_LEN]) -> Result<(), StorageFault> {
         let mark = self.retire_mark(tag);
+        let mut result = Ok(());
         for unit in 0..RETIRE_UNITS {
             let at = self.layout.retire(bank, unit);
             if read_unit(flash, at)? == BLANK {
-                flash.write(at, &mark).map_err(|_| StorageFault)?;
+                result = write_unit(flash, at, &mark);
+                if result.is_ok() {
+                    break;
+                }
             }
         }
-        if self.is_retired(flash, bank, tag)? { Ok(()) } else { Err(StorageFault) }
+        result
+    }
+
+    /// Makes every mark of `bank` that was cut unreadable, the one included that reads blank: marks are written in
+    /// turn, so it can only be the first that does.
+    fn keep<F: NorFlash>(&self, flash: &mut F, bank: u32) -> Result<(), StorageFault> {
+        for unit in 0..RETIRE_UNITS {
+            let at = self.layout.retire(bank, unit);
+            let found = read_unit(flash, at)?;
+            if found != SPENT {
+                flash.write(at, &SPENT).map_err(|_| StorageFault)?;
+            }
+            if found == BLANK {
+                break;
+            }
+        }
+        Ok(())
     }
 
     fn is_blank<F: NorFlash>(&self, flash: &mut F, bank: u32) -> Result<bool, StorageFault> {

@@ -15,6 +15,7 @@ use flash::{Flash, PAGE, TEARS, Tear};
 
 #[path = "../../tests/device/flash.rs"]
 mod flash;
+mod repeated;
 
 /// Two banks of two snapshot pages and two log pages: the log turns over after 128 records.
 const PAGES: usize = 8;

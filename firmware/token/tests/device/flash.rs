@@ -39,6 +39,20 @@ struct Torn {
     after: Vec<u8>,
 }
 
+impl Torn {
+    /// What is still torn around a place that was written or erased.
+    fn without(self, from: usize, to: usize) -> impl Iterator<Item = Self> {
+        let len = self.after.len();
+        let (left, right) = (from.saturating_sub(self.at).min(len), to.saturating_sub(self.at).min(len));
+        let ranges = [0..left, right.max(left)..len].into_iter().filter(|range| !range.is_empty());
+        ranges.map(move |range| Self {
+            at: self.at + range.start,
+            before: self.before[range.clone()].to_vec(),
+            after: self.after[range].to_vec(),
+        })
+    }
+}
+
 #[derive(Clone)]
 pub(crate) struct Flash {
     bytes: Vec<u8>,
@@ -119,9 +133,11 @@ impl Flash {
         self.operations += 1;
         let end = at + after.len();
         let before = self.bytes[at..end].to_vec();
-        self.torn.retain(|torn| torn.at + torn.after.len() <= at || end <= torn.at);
         let tear = self.cut.filter(|&(operation, _)| operation == self.operations).map(|(_, tear)| tear);
         self.dead = tear.is_some();
+        if tear != Some(Tear::Nothing) {
+            self.torn = self.torn.drain(..).flat_map(|torn| torn.without(at, end)).collect();
+        }
         match tear {
             Some(Tear::Nothing) => {}
             Some(Tear::Some) => self.torn.push(Torn { at, before, after }),
