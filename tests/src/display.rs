@@ -1,6 +1,8 @@
 //! An SSD1306 display at four pins, as its data sheet says it behaves, and the digits a person reads from it.
 
-use token::screen::{HEIGHT, SEGMENTS, WIDTH, digit_area, segment_area};
+use token::screen::{
+    HEIGHT, LETTER_WIDTH, LINE_HEIGHT, LINE_MAX, SEGMENTS, WIDTH, digit_area, letter_cells, segment_area,
+};
 
 /// The token's pins (`firmware/boards/microbit/src/ssd1306.rs`).
 const CLOCK: u32 = 0;
@@ -83,6 +85,27 @@ impl Picture {
         });
         let dark = between.into_iter().all(|x| (band.y..band.y + band.height).all(|y| !self.pixel(x, y)));
         dark.then(|| digits.iter().map(usize::to_string).collect())
+    }
+
+    /// Whether line `line` (0 to 4) is this text and nothing else, where every pixel is as it must be.
+    pub fn says(&self, line: usize, text: &str) -> bool {
+        let first = LINE_MAX.saturating_sub(text.len()) / 2;
+        [0, first].into_iter().any(|first| {
+            let letter = |column: usize| {
+                column.checked_sub(first).and_then(|at| text.as_bytes().get(at)).copied().unwrap_or(b' ')
+            };
+            (0..LINE_MAX).all(|column| self.shows_letter(line, column, letter(column)))
+        })
+    }
+
+    fn shows_letter(&self, line: usize, column: usize, letter: u8) -> bool {
+        let lit = |x: usize, y: usize| {
+            letter_cells(line, column, letter).any(|cell| {
+                (cell.x..cell.x + cell.width).contains(&x) && (cell.y..cell.y + cell.height).contains(&y)
+            })
+        };
+        let (left, top) = (column * LETTER_WIDTH, line * LINE_HEIGHT);
+        (top..top + LINE_HEIGHT).all(|y| (left..left + LETTER_WIDTH).all(|x| self.pixel(x, y) == lit(x, y)))
     }
 
     fn pixel(&self, x: usize, y: usize) -> bool {

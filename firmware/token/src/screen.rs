@@ -19,13 +19,14 @@ const BAR_HEIGHT: usize = 6;
 
 /// A letter's cells are squares of this many pixels.
 const CELL: usize = 2;
-const LETTER_WIDTH: usize = 4 * CELL;
+/// Columns from one letter to the next.
+pub const LETTER_WIDTH: usize = 4 * CELL;
 
 /// Letters in a line of text.
 pub const LINE_MAX: usize = WIDTH / LETTER_WIDTH;
 
 /// Text lines begin at multiples of this many rows.
-const LINE_HEIGHT: usize = 12;
+pub const LINE_HEIGHT: usize = 12;
 
 /// The segments of the digits 0 to 9: a is bit 0 (top), then clockwise b to f, g (middle) is bit 6.
 pub const SEGMENTS: [u8; 10] = [0x3f, 0x06, 0x5b, 0x4f, 0x66, 0x6d, 0x7d, 0x07, 0x7f, 0x6f];
@@ -83,6 +84,15 @@ pub fn segment_area(area: Area, segment: usize) -> Area {
     }
 }
 
+/// The cells that a letter lights in line `line` (0 to 4) and column `column` of [`LINE_MAX`].
+pub fn letter_cells(line: usize, column: usize, letter: u8) -> impl Iterator<Item = Area> {
+    let rows = glyph(letter);
+    (0..15).filter(move |cell| rows >> (14 - cell) & 1 == 1).map(move |cell| {
+        let (x, y) = (column * LETTER_WIDTH + cell % 3 * CELL, line * LINE_HEIGHT + cell / 3 * CELL);
+        Area { x, y, width: CELL, height: CELL }
+    })
+}
+
 impl Frame {
     /// Eight rows per page, eight pages of [`WIDTH`] bytes, as the display takes them.
     pub fn as_bytes(&self) -> &[u8] {
@@ -117,12 +127,7 @@ impl Frame {
     /// Text in line `line` (0 to 4), from column `column` of [`LINE_MAX`]. Upper case, digits and some signs.
     pub(crate) fn text(&mut self, line: usize, column: usize, text: &str) {
         for (at, byte) in text.bytes().enumerate() {
-            let left = (column + at) * LETTER_WIDTH;
-            let rows = glyph(byte);
-            for cell in (0..15).filter(|cell| rows >> (14 - cell) & 1 == 1) {
-                let (x, y) = (left + cell % 3 * CELL, line * LINE_HEIGHT + cell / 3 * CELL);
-                self.fill(Area { x, y, width: CELL, height: CELL });
-            }
+            letter_cells(line, column + at, byte).for_each(|cell| self.fill(cell));
         }
     }
 

@@ -14,6 +14,7 @@ mod register;
 mod rng;
 mod ssd1306;
 pub mod stack;
+pub mod stopwatch;
 pub mod system;
 mod timer;
 pub mod uart;

@@ -115,6 +115,8 @@ pub(crate) fn is_readout_closed() -> bool {
 }
 
 /// One operation of the controller: `address` is a word of the pages above, of RBPCONF, or the page to erase.
+// Out of line: a debugger that stops here stops before every change of the flash.
+#[inline(never)]
 fn with(mode: Mode, address: usize, value: u32) {
     write(CONFIG, mode as u32);
     write(address, value);

@@ -34,6 +34,18 @@ pub(crate) enum Register {
     UartTxd = 0x4000_251c,
     /// UART0: the baud rate, as a multiple of 16 MHz / 2^32.
     UartBaudRate = 0x4000_2524,
+    /// TIMER0: starts counting.
+    StopwatchStart = 0x4000_8000,
+    /// TIMER0: sets the count to 0.
+    StopwatchClear = 0x4000_800c,
+    /// TIMER0: copies the count into the first compare register.
+    StopwatchCapture0 = 0x4000_8040,
+    /// TIMER0: width of the count; 3 is 32 bits.
+    StopwatchBitMode = 0x4000_8508,
+    /// TIMER0: counts at 16 MHz / 2^n.
+    StopwatchPrescaler = 0x4000_8510,
+    /// TIMER0: compare register 0.
+    StopwatchCc0 = 0x4000_8540,
     /// TIMER1: starts counting.
     TimerStart = 0x4000_9000,
     /// TIMER1: copies the count into the second compare register.
