@@ -6,14 +6,14 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
-use std::process::{Child, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 use std::sync::Barrier;
 use std::thread;
 use std::time::Duration;
 
 use rusqlite::Connection;
 use serde_json::{Value, json};
-use tests::appliance::told;
+use tests::appliance::{binary, told};
 use tests::token::{EmulatedToken, make_maker};
 use tests::{Appliance, PATIENCE, RigOptions, wait_until};
 
@@ -28,6 +28,8 @@ const STRANGER: u32 = 47_099;
 const BUSY: Duration = Duration::from_secs(10);
 /// Rounds of two who approve at once.
 const ROUNDS: usize = 25;
+/// The copy of the binary that everybody can run.
+const BINARY: &str = "countersign";
 
 /// A rig whose socket others can reach; none where the test is not root.
 fn rig(config: &str) -> Option<Appliance> {
@@ -37,6 +39,9 @@ fn rig(config: &str) -> Option<Appliance> {
     }
     let rig = Appliance::start(RigOptions::default().config(config));
     fs::set_permissions(rig.path(""), fs::Permissions::from_mode(0o711)).expect("own scratch directory");
+    // The built binary may lie where others cannot go.
+    fs::copy(binary(), rig.path(BINARY)).expect("room for a copy");
+    fs::set_permissions(rig.path(BINARY), fs::Permissions::from_mode(0o755)).expect("own copy");
     Some(rig)
 }
 
@@ -44,7 +49,10 @@ fn spawn(rig: &Appliance, uid: u32, arguments: &[&str]) -> Child {
     if let Some(at) = arguments.iter().position(|argument| *argument == "--port") {
         open_to_all(Path::new(arguments[at + 1]));
     }
-    let mut command = rig.command(&[&["--json"], arguments].concat());
+    let own = rig.command(&[&["--json"], arguments].concat());
+    let mut command = Command::new(rig.path(BINARY));
+    command.env_clear().args(own.get_args());
+    command.envs(own.get_envs().filter_map(|(name, value)| value.map(|value| (name, value))));
     let piped = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     piped.uid(uid).gid(uid).spawn().expect("the binary starts")
 }
