@@ -2,9 +2,10 @@
 
 use std::fs::File;
 use std::io::{ErrorKind, Read, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use crate::time::wait_until;
 use crate::token::Turn;
 use ::token::link::{
     Answer, Call, Decoder, Envelope, Event, Info, Refusal, Request, Session, call, decode, encode,
@@ -18,9 +19,12 @@ const LOOK: Timespec = Timespec { tv_sec: 0, tv_nsec: 5_000_000 };
 /// Longest wait for an answer to raw bytes.
 const ANSWER_DEADLINE: Duration = Duration::from_secs(20);
 const READ_MAX: usize = 512;
+/// `EIO`: the other end of the line is closed.
+const GONE: i32 = 5;
 
 /// An open line.
 pub struct Wire {
+    port: PathBuf,
     line: File,
     turn: Turn,
     session: Session,
@@ -33,10 +37,21 @@ impl Wire {
     /// # Panics
     /// When it cannot be opened.
     pub fn open(port: &Path) -> Wire {
-        let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::NONBLOCK | OFlags::CLOEXEC;
-        let turn = Turn::begin(port);
-        let line = rustix::fs::open(turn.line(), flags, Mode::empty()).expect("the token's line");
-        Wire { line: File::from(line), turn, session: Session::new(first_sequence()), begun: Instant::now() }
+        let (turn, line) = open(port);
+        let session = Session::new(first_sequence());
+        Wire { port: port.to_owned(), line, turn, session, begun: Instant::now() }
+    }
+
+    /// Sends bytes. A line that the former client has just left may be about to go: then it is the next one's turn.
+    fn write(&mut self, bytes: &[u8]) {
+        wait_until(ANSWER_DEADLINE, "a line that takes bytes", || match self.line.write_all(bytes) {
+            Ok(()) => Some(()),
+            Err(error) => {
+                assert_eq!(error.raw_os_error(), Some(GONE), "the token's line: {error}");
+                (self.turn, self.line) = open(&self.port);
+                None
+            }
+        });
     }
 
     /// Leaves, where nobody else has the line open, and waits until it is there for the next client.
@@ -69,7 +84,8 @@ impl Wire {
         self.session.begin(request, now(self.begun)).expect("one request at a time");
         loop {
             if let Some(frame) = self.session.poll_transmit() {
-                self.line.write_all(frame).expect("the token's line");
+                let frame = frame.to_vec();
+                self.write(&frame);
             }
             let bytes = self.read();
             self.session.handle_bytes(&bytes, now(self.begun));
@@ -88,7 +104,7 @@ impl Wire {
     /// # Panics
     /// When none comes in time.
     pub fn replay(&mut self, frame: &[u8], sequence: u32) -> Answer {
-        self.line.write_all(frame).expect("the token's line");
+        self.write(frame);
         let begun = Instant::now();
         let mut decoder = Decoder::new();
         loop {
@@ -111,10 +127,21 @@ impl Wire {
         match self.line.read(&mut bytes) {
             Ok(count) => bytes.truncate(count),
             Err(error) if error.kind() == ErrorKind::WouldBlock => bytes.clear(),
+            Err(error) if error.raw_os_error() == Some(GONE) => {
+                (self.turn, self.line) = open(&self.port);
+                bytes.clear();
+            }
             Err(error) => panic!("the token's line: {error}"),
         }
         bytes
     }
+}
+
+fn open(port: &Path) -> (Turn, File) {
+    let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let turn = Turn::begin(port);
+    let line = rustix::fs::open(turn.line(), flags, Mode::empty()).expect("the token's line");
+    (turn, File::from(line))
 }
 
 /// So that an answer which an earlier client left is not taken for one of this.
