@@ -1,19 +1,8 @@
 //! A hardware token from the factory to its first accepted code, through the real appliance and SoftHSM.
 
+use tests::Appliance;
+use tests::technician::Bench;
 use tests::token::{EmulatedToken, make_maker};
-use tests::{Appliance, RigOptions};
-
-/// An appliance that trusts a maker, and the maker's key file.
-fn bench() -> (Appliance, std::path::PathBuf) {
-    let mut rig = Appliance::prepare(RigOptions::default());
-    let maker = rig.path("maker.key");
-    let key = make_maker(&maker);
-    rig.options_mut().config = format!("[provisioning]\nmaker_keys = [\"{key}\"]\n");
-    rig.write_config();
-    rig.serve();
-    rig.await_ready();
-    (rig, maker)
-}
 
 fn provision(rig: &Appliance, token: &EmulatedToken, more: &[&str]) -> serde_json::Value {
     let port = token.port.display().to_string();
@@ -28,7 +17,7 @@ fn provision(rig: &Appliance, token: &EmulatedToken, more: &[&str]) -> serde_jso
 /// a token in stock is accepted before it is somebody's.
 #[test]
 fn a_token_is_provisioned_assigned_and_accepted() {
-    let (rig, maker) = bench();
+    let Bench { rig, maker, .. } = Bench::start();
     rig.user("alice");
     let mut token = EmulatedToken::start(&rig.path(""), "one", "CST-000001", &maker);
     let made = provision(&rig, &token, &["--type", "hotp", "--digits", "8"]);
@@ -61,7 +50,7 @@ fn a_token_is_provisioned_assigned_and_accepted() {
 /// Red when the certificate is not checked against the pinned keys.
 #[test]
 fn a_token_of_another_maker_is_refused() {
-    let (rig, _) = bench();
+    let Bench { rig, .. } = Bench::start();
     let stranger = rig.path("stranger.key");
     make_maker(&stranger);
     let token = EmulatedToken::start(&rig.path(""), "two", "CST-000002", &stranger);
@@ -78,7 +67,7 @@ fn a_token_of_another_maker_is_refused() {
 /// Red when a station may overwrite a token that is somebody's.
 #[test]
 fn a_token_in_use_is_left_alone_until_it_is_revoked() {
-    let (rig, maker) = bench();
+    let Bench { rig, maker, .. } = Bench::start();
     rig.user("alice");
     let mut token = EmulatedToken::start(&rig.path(""), "three", "CST-000003", &maker);
     provision(&rig, &token, &["--type", "hotp"]);

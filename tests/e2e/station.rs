@@ -1,26 +1,15 @@
 //! A box of tokens at the bench: several at once, a stranger among them, a cut and going on, an edited list.
 
 use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Output, Stdio};
 
 use serde_json::Value;
+use tests::Appliance;
 use tests::appliance::told;
+use tests::technician::Bench;
 use tests::time::{PATIENCE, wait_until};
 use tests::token::{EmulatedToken, binary, make_maker};
-use tests::{Appliance, RigOptions};
-
-/// An appliance that trusts a maker, and the maker's key file.
-fn bench() -> (Appliance, PathBuf) {
-    let mut rig = Appliance::prepare(RigOptions::default());
-    let maker = rig.path("maker.key");
-    let key = make_maker(&maker);
-    rig.options_mut().config = format!("[provisioning]\nmaker_keys = [\"{key}\"]\n");
-    rig.write_config();
-    rig.serve();
-    rig.await_ready();
-    (rig, maker)
-}
 
 fn station(rig: &Appliance, maker: &Path, more: &[&str]) -> std::process::Command {
     let mut command = rig.command(&["--json", "technician", "station", "--batch", "box-1"]);
@@ -59,7 +48,7 @@ fn texts(path: &Path) -> String {
 /// a login later.
 #[test]
 fn a_box_is_worked_and_a_stranger_is_named() {
-    let (rig, maker) = bench();
+    let Bench { rig, maker, .. } = Bench::start();
     let other = rig.path("other.key");
     make_maker(&other);
     let stranger = EmulatedToken::start(&rig.path(""), "stranger", "XYZ-000009", &other);
@@ -88,7 +77,7 @@ fn a_box_is_worked_and_a_stranger_is_named() {
 /// Red when the bench may consume codes of a token that is somebody's, or when a proved code is fresh again.
 #[test]
 fn only_a_token_in_stock_is_proved_and_each_code_once() {
-    let (rig, maker) = bench();
+    let Bench { rig, maker, .. } = Bench::start();
     rig.user("alice");
     let mut token = EmulatedToken::start(&rig.path(""), "one", "CST-000001", &maker);
     rig.cli_json(&["technician", "provision", "--port", &texts(&token.port), "--type", "hotp"]);
@@ -115,7 +104,7 @@ fn only_a_token_in_stock_is_proved_and_each_code_once() {
 /// Red when a done token is worked again, a cut one is left, or the signature is not checked.
 #[test]
 fn a_cut_batch_goes_on_and_an_edited_one_does_not() {
-    let (rig, maker) = bench();
+    let Bench { rig, maker, .. } = Bench::start();
     let state = texts(&rig.path("box.json"));
     let more = ["--emulator", "1", "--count", "3", "--type", "hotp", "--state", &state];
     let mut cut =
@@ -148,7 +137,7 @@ fn a_cut_batch_goes_on_and_an_edited_one_does_not() {
 /// Red when labels decide over a batch, or lie open.
 #[test]
 fn labels_are_private_and_never_in_the_way() {
-    let (rig, maker) = bench();
+    let Bench { rig, maker, .. } = Bench::start();
     let helper = rig.path("typesetter");
     // It stands in for the typesetter, which is built apart: the job that it gets is what it prints.
     std::fs::write(&helper, "#!/bin/sh\nexec /bin/cat\n").expect("own scratch directory");
