@@ -64,7 +64,7 @@ images: setup
 packaging: build
 	@$(SUITE) packaging scripts/packaging.sh
 
-bench: build ## Throughput and latency; writes bench/report.html and .json into the target directory
+bench: build images ## Throughput and latency; writes bench/report.html and .json into the target directory
 	cargo build --release $(CARGO_FLAGS) -p hsm --example rates
 	cargo run --release $(CARGO_FLAGS) -p tests --bin bench
 

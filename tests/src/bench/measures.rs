@@ -11,7 +11,7 @@ use super::provision::Bench;
 use super::readings::Readings;
 use super::stage::{PHONES, Stage, USERS, token_directory};
 use super::worker::Worker;
-use super::{http, million, raw, sms};
+use super::{board, http, million, raw, sms};
 
 /// How often each measure is taken; the median is reported.
 pub(super) const ROUNDS: usize = 5;
@@ -37,6 +37,7 @@ pub(super) enum Kind {
     Refuse,
     Sms,
     Provision,
+    Board,
     Modems,
     Million,
 }
@@ -58,7 +59,7 @@ const fn once(kind: Kind) -> Step {
     Step { kind, clients: &[ALONE], once: true, ms: 0 }
 }
 
-pub(super) const STEPS: [Step; 13] = [
+pub(super) const STEPS: [Step; 14] = [
     round(Kind::Fsync, &[ALONE], 300),
     round(Kind::RawHmac, &[ALONE], 500),
     round(Kind::ChildMatch, &CLIENTS, 700),
@@ -70,6 +71,7 @@ pub(super) const STEPS: [Step; 13] = [
     round(Kind::Refuse, &CLIENTS, 1000),
     round(Kind::Sms, &[ALONE], 0),
     once(Kind::Provision),
+    once(Kind::Board),
     once(Kind::Modems),
     once(Kind::Million),
 ];
@@ -86,6 +88,7 @@ impl Step {
             Kind::Refuse => "refuse",
             Kind::Sms => "SMS",
             Kind::Provision => "provisioning",
+            Kind::Board => "codes on the board",
             Kind::Modems => "modems side by side",
             Kind::Million => "a million tokens",
         }
@@ -102,7 +105,7 @@ pub(super) struct Measure {
     what: &'static str,
 }
 
-pub(super) const MEASURES: [Measure; 26] = [
+pub(super) const MEASURES: [Measure; 29] = [
     Measure {
         key: "hsm_raw_hmac_per_s",
         kind: Kind::RawHmac,
@@ -226,6 +229,24 @@ pub(super) const MEASURES: [Measure; 26] = [
         what: "the same at four ports, 32 tokens, once",
     },
     Measure {
+        key: "hotp_instructions",
+        kind: Kind::Board,
+        headline: ALONE,
+        what: "instructions of the emulated Cortex-M0 for one HOTP-SHA-1 code of 6 digits (RFC 4226), counted by QEMU; a real core needs more cycles than that",
+    },
+    Measure {
+        key: "hotp_sha256_instructions",
+        kind: Kind::Board,
+        headline: ALONE,
+        what: "the same with SHA-256",
+    },
+    Measure {
+        key: "totp_instructions",
+        kind: Kind::Board,
+        headline: ALONE,
+        what: "the same for one TOTP-SHA-1 code (RFC 6238)",
+    },
+    Measure {
         key: "sms_per_cycle_1",
         kind: Kind::Modems,
         headline: ALONE,
@@ -268,7 +289,7 @@ impl Measure {
     pub(super) fn load(&self, clients: usize) -> String {
         let who = match self.kind {
             Kind::Sms => return format!("one at a time, {PHONES} in {ROUNDS} rounds: {}", self.what),
-            Kind::Provision | Kind::Modems | Kind::Million => return self.what.to_owned(),
+            Kind::Provision | Kind::Board | Kind::Modems | Kind::Million => return self.what.to_owned(),
             Kind::Null | Kind::Verify | Kind::Refuse => "connection",
             _ => "thread",
         };
@@ -360,6 +381,7 @@ impl Subjects {
                 return;
             }
             Kind::Provision => return Bench::start().take(readings),
+            Kind::Board => return board::take(readings),
             Kind::Modems => return sms::side_by_side(readings),
             Kind::Million => return million::take(&self.state, stage, readings),
         };

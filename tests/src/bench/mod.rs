@@ -3,6 +3,7 @@
 //! Times of one machine say little about another; what is kept in view is the ratio between measures that
 //! were taken within the same seconds.
 
+mod board;
 mod disk;
 mod http;
 mod measures;
