@@ -4,10 +4,13 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use hsm::{Assurance, Hsm, HsmError, HsmSettings, Info, Launcher, PinSource};
+use hsm::{
+    Assurance, Factor, Hsm, HsmError, HsmSettings, Info, Launcher, Match, MatchKey, Matched, PinSource,
+};
 
 /// Numbers of the replies on the wire.
 const INFO: u8 = 0;
+const MATCHED: u8 = 3;
 const BYTES: u8 = 5;
 /// In a shell: waits for one request and takes it, whole as it was written.
 const HEAR: &str = "dd bs=65536 count=1 >/dev/null 2>&1";
@@ -55,5 +58,25 @@ fn random_bytes_of_another_length_are_no_answer() {
     for (said, expected) in [(3, Err(HsmError::Protocol)), (4, Ok(4)), (5, Err(HsmError::Protocol))] {
         let (hsm, _directory) = liar(&reply(BYTES, &[&[said], &[9; 5][..usize::from(said)]].concat()));
         assert_eq!(hsm.random(4).map(|bytes| bytes.len()), expected, "{said} bytes");
+    }
+}
+
+/// A hit names one of the factors that were asked about: which code was used up hangs on it.
+#[test]
+fn a_hit_without_its_factor_is_no_answer() {
+    let factor = Factor { messages: vec![vec![1; 8]], next_state: vec![2] };
+    let asked = Match {
+        key: MatchKey::SentCode,
+        state: Vec::new(),
+        state_mac: [0; 32],
+        format: Vec::new(),
+        candidate: b"123456".to_vec(),
+        factors: vec![factor; 2],
+        refusal: Vec::new(),
+    };
+    for (factor, expected) in [(0, Ok(1)), (1, Ok(1)), (2, Err(HsmError::Protocol))] {
+        let said = vec![Matched::Hit { factor, next_mac: [1; 32] }];
+        let (hsm, _directory) = liar(&reply(MATCHED, &postcard::to_allocvec(&said).expect("short")));
+        assert_eq!(hsm.match_codes(vec![asked.clone()]).map(|verdicts| verdicts.len()), expected, "{factor}");
     }
 }
