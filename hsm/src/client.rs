@@ -130,12 +130,15 @@ impl Hsm {
     /// Judges up to [`MATCH_BATCH_MAX`] candidates, one verdict each in the same order. The codes they are
     /// compared with, in constant time, never leave the child. Refused above 1 MiB in all, as every call is.
     pub fn match_codes(&self, batch: Vec<Match>) -> Result<Vec<Matched>, HsmError> {
-        let asked = batch.len();
-        if asked > MATCH_BATCH_MAX {
-            return Err(HsmError::refused(format!("{asked} candidates are more than {MATCH_BATCH_MAX}")));
+        let asked: Vec<usize> = batch.iter().map(|entry| entry.factors.len()).collect();
+        if asked.len() > MATCH_BATCH_MAX {
+            return Err(HsmError::refused(format!(
+                "{} candidates are more than {MATCH_BATCH_MAX}",
+                asked.len()
+            )));
         }
         match self.call(Operation::Match, &Request::Match(batch))? {
-            Response::Matched(verdicts) if verdicts.len() == asked => Ok(verdicts),
+            Response::Matched(verdicts) if fit(&verdicts, &asked) => Ok(verdicts),
             _ => Err(HsmError::Protocol),
         }
     }
@@ -293,6 +296,15 @@ impl Hsm {
         let link = self.owner.shared.link()?;
         link.call(&wire::encode(request)?, self.owner.shared.deadline())
     }
+}
+
+/// Whether these are verdicts on candidates with so many factors: a hit names one of them.
+fn fit(verdicts: &[Matched], asked: &[usize]) -> bool {
+    let is_asked = |(verdict, factors): (&Matched, &usize)| match verdict {
+        Matched::Hit { factor, .. } => factor < factors,
+        Matched::Miss { .. } | Matched::Tampered { .. } => true,
+    };
+    verdicts.len() == asked.len() && verdicts.iter().zip(asked).all(is_asked)
 }
 
 fn signable(message: &[u8]) -> Result<(), HsmError> {
