@@ -8,6 +8,7 @@ SUITE := scripts/suite.sh
 BOARDS := microbit stm32u5
 LETTERS := appliance/letters
 TOKEN_SIM := $(TARGET_DIR)/release/token-sim
+FUZZING := tests/fuzz
 LETTERS_BIN := $(TARGET_DIR)/letters/release/countersign-letters
 CARGO_FLAGS ?=
 DEMO_ARGS ?=
@@ -21,7 +22,7 @@ export COUNTERSIGN_BIN := $(BIN)
 export COUNTERSIGN_LETTERS := $(LETTERS_BIN)
 
 .DEFAULT_GOAL := help
-.PHONY: help images setup build demo test lint unit vectors images packaging bench soak firmware letters letters-binary install
+.PHONY: help images setup build demo test lint unit vectors images packaging fuzz bench soak firmware letters letters-binary install
 
 help: ## This list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -35,7 +36,7 @@ build: setup ## The release binary, and the emulated token
 demo: build ## The appliance with an emulated HSM and modem; DEMO_ARGS="--exit --state DIR"
 	$(BIN) demo $(DEMO_ARGS)
 
-test: lint build letters unit vectors packaging ## Everything that CI runs
+test: lint build letters unit vectors packaging fuzz ## Everything that CI runs
 
 lint: setup ## Formatting, clippy, and cargo-deny where it is installed
 	@$(SUITE) fmt cargo fmt --all --check
@@ -49,6 +50,8 @@ lint: setup ## Formatting, clippy, and cargo-deny where it is installed
 	@cd $(LETTERS) && $(CURDIR)/$(SUITE) letters-fmt cargo fmt --check
 	@cd $(LETTERS) && $(CURDIR)/$(SUITE) letters-clippy \
 	    cargo clippy --release $(CARGO_FLAGS) --target-dir $(TARGET_DIR)/letters --all-targets -- -D warnings
+	@cd $(FUZZING) && $(CURDIR)/$(SUITE) fuzz-fmt cargo fmt --check
+	@$(SUITE) fuzz-clippy scripts/fuzz.sh lint $(TARGET_DIR)
 	@if command -v cargo-deny >/dev/null; then $(SUITE) deny cargo deny check; \
 	 else echo "deny: cargo-deny is not installed, licences and advisories were not checked"; fi
 
@@ -64,15 +67,19 @@ images: setup
 packaging: build
 	@$(SUITE) packaging scripts/packaging.sh
 
+fuzz: setup ## Every edge fuzzed for a few seconds; writes fuzz/report.json into the target directory
+	@$(SUITE) fuzz scripts/fuzz.sh smoke $(TARGET_DIR)
+
 bench: build images ## Throughput and latency; writes bench/report.html and .json into the target directory
 	cargo build --release $(CARGO_FLAGS) -p hsm --example rates
 	cargo run --release $(CARGO_FLAGS) -p tests --bin bench
 
-soak: build ## Long runs: RACE=1 KILL=N MODEM=1 CABLE=1 HOURS=H, any of them
+soak: build ## Long runs: RACE=1 KILL=N MODEM=1 CABLE=1 FUZZ=MINUTES HOURS=H, any of them
 	cargo build --release $(CARGO_FLAGS) --bin token-sim
 	cargo run --release $(CARGO_FLAGS) -p tests --bin soak -- \
 	    $(if $(RACE),--race $(RACE)) $(if $(KILL),--kill $(KILL)) \
-	    $(if $(MODEM),--modem $(MODEM)) $(if $(CABLE),--cable $(CABLE)) $(if $(HOURS),--hours $(HOURS))
+	    $(if $(MODEM),--modem $(MODEM)) $(if $(CABLE),--cable $(CABLE)) \
+	    $(if $(FUZZ),--fuzz $(FUZZ)) $(if $(HOURS),--hours $(HOURS))
 
 firmware: setup ## Both boards' images, built twice, and run in QEMU; writes firmware/report.json
 	@$(SUITE) firmware scripts/firmware.sh report $(TARGET_DIR)

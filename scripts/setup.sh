@@ -9,7 +9,7 @@ cd "$(dirname "$0")/.."
 
 # The daemon needs these on the machine where it runs. softhsm2 stands in for a hardware module.
 runtime=(ca-certificates softhsm2)
-# Compilers: SQLite is built from source.
+# Compilers: SQLite and libFuzzer are built from source.
 build=(build-essential curl git pkg-config)
 # Judges and peers of the tests that are not ours: PKCS#11 tools, an emulated board, OATH and SMS codecs, a
 # QR reader, readers of PDF, udev's own parser; tmux, socat, jq and sqlite3 drive and inspect.

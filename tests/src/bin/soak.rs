@@ -5,12 +5,12 @@
 //! that the check proves nothing, and is a failure.
 
 use std::fs;
-use std::process::ExitCode;
+use std::process::{Command, ExitCode};
 use std::time::{Duration, Instant};
 
 use clap::Parser;
-use serde::Serialize;
-use tests::appliance::target_dir;
+use serde::{Deserialize, Serialize};
+use tests::appliance::{target_dir, workspace};
 use tests::cable::Fault;
 use tests::technician::Bench;
 use tests::{Appliance, RigOptions, kill, line, pull, race, steady};
@@ -41,13 +41,16 @@ struct Args {
     /// every byte.
     #[arg(long, value_name = "STEP", value_parser = clap::value_parser!(u16).range(1..))]
     cable: Option<u16>,
+    /// Minutes of fuzzing, for each target.
+    #[arg(long, value_name = "MINUTES")]
+    fuzz: Option<u32>,
     /// Hours of steady work, with races and kills in between.
     #[arg(long, value_name = "H")]
     hours: Option<f64>,
 }
 
 /// One line of the report.
-#[derive(Serialize)]
+#[derive(Serialize, Deserialize)]
 struct Entry {
     name: String,
     runs: usize,
@@ -114,6 +117,23 @@ fn cable_all(step: usize) -> Vec<Entry> {
     told.collect()
 }
 
+/// Every target of `tests/fuzz` for so many minutes, and their controls. The script builds them, prints what it finds
+/// and writes what they came to; where it wrote nothing, nothing was fuzzed.
+fn fuzz_all(minutes: u32) -> Vec<Entry> {
+    let report = target_dir().join("fuzz/report.json");
+    let ended = Command::new(workspace().join("scripts/fuzz.sh"))
+        .arg("soak")
+        .arg(target_dir())
+        .arg(minutes.to_string())
+        .status()
+        .expect("scripts/fuzz.sh starts");
+    let entries: Vec<Entry> = fs::read(&report)
+        .ok()
+        .and_then(|text| serde_json::from_slice(&text).ok())
+        .unwrap_or_else(|| panic!("{} was not written: {ended}", report.display()));
+    entries.into_iter().map(|e| entry(&e.name, e.runs, e.violations, e.control_violations)).collect()
+}
+
 /// Steady work, and the short forms of the others until the time is over.
 fn hours(time: Duration) -> Vec<Entry> {
     /// Kills and rounds of one turn.
@@ -159,6 +179,9 @@ fn main() -> ExitCode {
     if let Some(step) = args.cable {
         entries.extend(cable_all(step.into()));
     }
+    if let Some(minutes) = args.fuzz {
+        entries.extend(fuzz_all(minutes));
+    }
     if let Some(time) = args.hours {
         for mut new in hours(HOUR.mul_f64(time)) {
             new.name = format!("hours-{}", new.name);
@@ -166,7 +189,7 @@ fn main() -> ExitCode {
         }
     }
     if entries.is_empty() {
-        eprintln!("nothing was asked for: give --race, --kill, --modem 1, --cable or --hours");
+        eprintln!("nothing was asked for: give --race, --kill, --modem 1, --cable, --fuzz or --hours");
         return ExitCode::from(2);
     }
     let directory = target_dir().join("soak");
