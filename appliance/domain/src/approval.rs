@@ -28,6 +28,8 @@ named! {
         ChangeRoles = "operator.roles",
         /// An application gets a key.
         AddApplication = "application.add",
+        /// An operator sees the secret of a user's OATH account.
+        ViewSecret = "oath.view_secret",
     }
 }
 
@@ -50,6 +52,7 @@ impl Kind {
             Kind::WipeDevice | Kind::ReturnDevice | Kind::OpenBatch => Right::Provision,
             Kind::AddOperator | Kind::RevokeOperator | Kind::ChangeRoles => Right::Operators,
             Kind::AddApplication => Right::Administer,
+            Kind::ViewSecret => Right::ViewSecret,
         }
     }
 
@@ -59,7 +62,7 @@ impl Kind {
             Kind::AssignToken | Kind::AddOperator | Kind::RevokeOperator | Kind::ChangeRoles => {
                 Effect::AtOnce
             }
-            Kind::WipeDevice | Kind::ReturnDevice | Kind::AddApplication => Effect::Once,
+            Kind::WipeDevice | Kind::ReturnDevice | Kind::AddApplication | Kind::ViewSecret => Effect::Once,
             Kind::OpenBatch => Effect::Lasting,
         }
     }

@@ -106,6 +106,11 @@ pub enum Wanted {
         /// Digits of the code.
         digits: u8,
     },
+    /// That the link which we send is opened, and its question answered (SMS-39).
+    SentLink {
+        /// The phone it goes to.
+        phone: Option<Id>,
+    },
     /// A token's response to a question (RFC 6287).
     Response {
         /// The token.
@@ -113,6 +118,21 @@ pub enum Wanted {
         /// What its user types into it.
         question: Question,
     },
+}
+
+impl Wanted {
+    /// The phone that a message goes to; none for a number that is not bound, and for a token's response.
+    pub fn phone(&self) -> Option<Id> {
+        match self {
+            Wanted::SentCode { phone, .. } | Wanted::SentLink { phone } => *phone,
+            Wanted::Response { .. } => None,
+        }
+    }
+
+    /// Whether a message carries it.
+    pub fn is_sent(&self) -> bool {
+        !matches!(self, Wanted::Response { .. })
+    }
 }
 
 /// Blocks tried before a question counts as impossible; one fails with p < 10^10 / 2^64.
@@ -127,13 +147,19 @@ pub fn question_of(block: u64, len: QuestionLen) -> Option<Question> {
 
 /// What is fixed when a challenge is ordered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Order {
+pub struct Order<'a> {
     /// The handle.
     pub id: Id,
     /// Whom it asks.
     pub user: Id,
     /// Who asked for it.
     pub application: Id,
+    /// What it is for: `login`, `register`, ...
+    pub purpose: &'a str,
+    /// The authenticator whose terms hold; none for the general ones.
+    pub authenticator: Option<&'a str>,
+    /// What the application wants the user to see (D-20).
+    pub binding_message: Option<&'a str>,
     /// What it wants.
     pub wanted: Wanted,
 }
@@ -175,20 +201,29 @@ impl Progress {
     }
 
     /// The bytes under the state MAC. Each kind of challenge has its own label.
-    pub fn bytes(&self, order: &Order) -> Vec<u8> {
+    pub fn bytes(&self, order: &Order<'_>) -> Vec<u8> {
         let (boot, boot_ms) = match self.expires {
             None => ([0; 16], -1),
             Some(deadline) => (deadline.boot.0, i64::try_from(deadline.boot_ms).unwrap_or(i64::MAX)),
         };
         let label = match order.wanted {
-            Wanted::SentCode { .. } => "countersign challenge 1",
-            Wanted::Response { .. } => "countersign ocra challenge 1",
+            Wanted::SentCode { .. } => "countersign challenge 2",
+            Wanted::SentLink { .. } => "countersign link challenge 1",
+            Wanted::Response { .. } => "countersign ocra challenge 2",
         };
-        let ordered = Canonical::new(label).bytes(&order.id).bytes(&order.user).bytes(&order.application);
+        let ordered = Canonical::new(label)
+            .bytes(&order.id)
+            .bytes(&order.user)
+            .bytes(&order.application)
+            .text(order.purpose)
+            .optional(order.authenticator.map(str::as_bytes))
+            .optional(order.binding_message.map(str::as_bytes));
+        let phone_of = |phone: Option<Id>| phone.map(|id| id.to_vec());
         let ordered = match order.wanted {
             Wanted::SentCode { phone, digits } => {
-                ordered.optional(phone.as_ref().map(|id| id.as_slice())).int(i64::from(digits))
+                ordered.optional(phone_of(phone).as_deref()).int(i64::from(digits))
             }
+            Wanted::SentLink { phone } => ordered.optional(phone_of(phone).as_deref()),
             Wanted::Response { token, question } => ordered.bytes(&token).text(&question.to_string()),
         };
         ordered
@@ -335,6 +370,9 @@ mod tests {
     #[test]
     fn another_question_or_token_has_other_bytes() {
         let order = |token: u8, question: &str| Order {
+            purpose: "login",
+            authenticator: None,
+            binding_message: None,
             id: [1; 16],
             user: [2; 16],
             application: [3; 16],

@@ -10,6 +10,10 @@ use zeroize::Zeroizing;
 
 /// Longest URI that is read, in bytes.
 pub const URI_MAX: usize = 2048;
+/// Seconds of a step that every app counts in.
+const COMPAT_PERIOD: u16 = 30;
+/// Shortest secret, in bits (RFC 4226, R6).
+const SECRET_BITS_MIN: usize = 128;
 
 /// What a URI says. `secret` is the raw key.
 pub struct OtpAuth {
@@ -112,6 +116,45 @@ impl OtpAuth {
             period: u16::try_from(number("period", 30)?).map_err(|_| UriError::Value("period"))?,
             counter: number("counter", 0)?,
         })
+    }
+
+    /// What keeps a usual authenticator app from taking a URI, or from showing the right codes (OATH-11): anything but
+    /// SHA-1, 6 digits and 30 seconds, a secret that is padded, not in capitals or shorter than 128 bits, and parameters
+    /// that no app knows. Empty when every one takes it. No reason repeats the secret.
+    pub fn incompatibilities(uri: &str) -> Vec<String> {
+        let parsed = match Self::parse(uri) {
+            Ok(parsed) => parsed,
+            Err(error) => return vec![error.to_string()],
+        };
+        let mut reasons = Vec::new();
+        let mut unless = |good: bool, reason: String| {
+            if !good {
+                reasons.push(reason);
+            }
+        };
+        let sha1 = parsed.algorithm == Algorithm::Sha1;
+        unless(sha1, format!("algorithm {}: apps that ignore it compute with SHA1", parsed.algorithm.name()));
+        unless(parsed.digits == 6, format!("digits {}: apps that ignore it show 6", parsed.digits));
+        let period = !parsed.totp || parsed.period == COMPAT_PERIOD;
+        unless(period, format!("period {}: apps that ignore it count in 30 seconds", parsed.period));
+        let bits = parsed.secret.len() * 8;
+        unless(
+            bits >= SECRET_BITS_MIN,
+            format!("the secret has {bits} bits; it needs {SECRET_BITS_MIN} (RFC 4226, R6)"),
+        );
+        unless(!parsed.account.is_empty(), "the label names no account".to_owned());
+        let query = uri.split_once('?').map_or("", |(_, query)| query);
+        let known = ["secret", "issuer", "algorithm", "digits", "period", "counter"];
+        for (name, value) in parameters(query).unwrap_or_default() {
+            unless(known.contains(&name.as_str()), format!("{name} is no standard parameter"));
+            let plain = BASE32_NOPAD.decode(value.as_bytes()).is_ok();
+            unless(
+                name != "secret" || plain,
+                "the secret is not Base32 in capitals without padding".to_owned(),
+            );
+        }
+        unless(parsed.totp || query.contains("counter="), "a hotp URI must have a counter".to_owned());
+        reasons
     }
 
     /// Writes the URI. `:` in issuer or account would split the label in the wrong place in some apps and

@@ -51,6 +51,10 @@ named! {
         LockTokens = "tokens:lock",
         /// Revoke a token.
         RevokeTokens = "tokens:revoke",
+        /// End a user's OATH account; its secret is erased (OATH-03).
+        DeleteOath = "oath:delete",
+        /// See the secret of a user's OATH account (OATH-04). No role and no scope has it; the configuration names who.
+        ViewSecret = "oath:view_secret",
         /// Bind a number that the caller has verified.
         AssertPhone = "phone:assert",
         /// Send a test text to a verified number.
@@ -79,9 +83,14 @@ named! {
 pub struct Rights(u32);
 
 impl Rights {
-    /// Every right.
+    /// Every right but the one that the configuration alone gives: [`Right::ViewSecret`] (OATH-48).
     pub fn all() -> Self {
-        Rights::of(Right::ALL)
+        Rights(Rights::of(Right::ALL).0 & !Rights::of(&[Right::ViewSecret]).0)
+    }
+
+    /// Whether all of the others are among them.
+    pub fn include(self, others: Rights) -> bool {
+        self.with(others) == self
     }
 
     /// These rights.
@@ -133,6 +142,7 @@ const ADMIN: &[Right] = &[
     Right::WriteTokens,
     Right::LockTokens,
     Right::RevokeTokens,
+    Right::DeleteOath,
     Right::AssertPhone,
     Right::TestPhone,
     Right::OrderLetters,
@@ -193,7 +203,7 @@ pub fn scope_rights(scope: &str) -> Option<Rights> {
     Some(match right {
         Right::Administer => Rights::all(),
         Right::WriteUsers => Rights::of(&[right, Right::TestPhone]),
-        Right::WriteTokens => Rights::of(&[right, Right::LockTokens, Right::RevokeTokens]),
+        Right::WriteTokens => Rights::of(&[right, Right::LockTokens, Right::RevokeTokens, Right::DeleteOath]),
         _ => Rights::of(&[right]),
     })
 }
@@ -211,6 +221,8 @@ users:write   A------
 tokens:write  A------
 tokens:lock   A-H----
 tokens:revoke A---RRR
+oath:delete   A------
+oath:view_secret -------
 phone:assert  A------
 phone:test    A-H----
 letters:order A-H----
@@ -259,6 +271,17 @@ admin         A------
         for role in Role::ALL {
             assert_eq!(!given(*role).is_empty(), role.rights().has(Right::Operators), "{}", role.name());
         }
+    }
+
+    /// OATH-48: nobody sees a secret whom the configuration does not name.
+    #[test]
+    fn no_scope_and_not_even_all_rights_show_a_secret() {
+        assert!(!Rights::all().has(Right::ViewSecret));
+        for scope in SCOPES {
+            assert!(scope_rights(scope).is_some_and(|rights| !rights.has(Right::ViewSecret)), "{scope}");
+        }
+        assert!(Rights::all().with(Rights::of(&[Right::ViewSecret])).include(Rights::all()));
+        assert!(!Rights::of(&[Right::Verify]).include(Rights::all()));
     }
 
     #[test]

@@ -1,0 +1,199 @@
+//! What a flow asks of a user, step by step, as the configuration defines it (B.5.3, B.5.10, OATH-21, OATH-32).
+//!
+//! A definition never changes while it is in use; the way of one user through it is kept apart from it.
+
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+use crate::method::{Condition, Method};
+
+/// Steps of a definition at the most, those of its options included.
+pub const STEPS_MAX: usize = 64;
+/// Options of a selection at the most.
+pub const OPTIONS_MAX: usize = 16;
+/// Longest id of a flow, an authenticator or an option, in characters.
+pub const ID_MAX: usize = 64;
+
+/// One step.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Step {
+    /// Asks for the user's name alone (SMS-07).
+    Username,
+    /// Asks for name and password (MOB-09).
+    Password,
+    /// A code or a link to the user's phone, by the authenticator of this id (SMS-01).
+    Sms(String),
+    /// Registers the first number, with the key of an activation letter (MOB-08).
+    PhoneRegistration,
+    /// Registers or changes the number as this authenticator wants it (SMS-05).
+    PhoneChange(String),
+    /// A code of an authenticator app or a hardware token (OATH-52).
+    Oath,
+    /// Enrols an authenticator app (OATH-31).
+    OathActivate {
+        /// Whether a new secret replaces the existing one (OATH-33), or that one is shown again (OATH-34).
+        overwrite_existing: bool,
+    },
+    /// A code to the user's e-mail address (SMS-24).
+    Email,
+    /// The user chooses among the options whose condition holds (OATH-21); a single one is taken at once.
+    Select(Vec<Choice>),
+    /// Offers to move to another method (OATH-32).
+    Migrate {
+        /// What to move to.
+        options: Vec<Choice>,
+        /// How often it may be put off.
+        max_skips: u32,
+    },
+    /// A new user's name, password, address (OATH-39, D-58).
+    Details,
+    /// Makes this the user's active method (OATH-39).
+    SetMethod(Method),
+    /// Writes everything that the flow gathered about a new user, in one transaction (OATH-39).
+    Persist,
+}
+
+/// An option of a selection.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Choice {
+    /// Its name in forms and in the API, such as `OATH_OTP`.
+    pub name: String,
+    /// What the page shows.
+    pub label: String,
+    /// When it is offered: all must hold.
+    pub when: Vec<Condition>,
+    /// What follows when it is chosen.
+    pub steps: Vec<Step>,
+    /// The method that the user has afterwards (OATH-32).
+    pub target: Option<Method>,
+}
+
+/// What a flow is for: who may start it, and what its end means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Purpose {
+    /// Logs a user in, for an application or for the self-service pages.
+    Login,
+    /// A logged-in user changes something (OATH-40).
+    SelfService,
+    /// A new user registers (OATH-39).
+    SelfRegistration,
+}
+
+/// A flow as it is configured.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Definition {
+    /// Its id, one of its kind.
+    pub id: String,
+    /// What the page shows.
+    pub label: String,
+    /// What it is for.
+    pub purpose: Purpose,
+    /// All must hold for it to be offered.
+    pub conditions: Vec<Condition>,
+    /// The steps in their order.
+    pub steps: Vec<Step>,
+}
+
+/// A text that is no step.
+#[derive(Debug, Error, PartialEq, Eq)]
+#[error(
+    "{0:?} is no step: use username, password, sms:ID, phone-registration, phone-change:ID, oath, \
+     oath-activate, email, select, migrate, details, set-method:M or persist"
+)]
+pub struct StepError(pub String);
+
+/// What [`Step::parse`] cannot see in the step's own text.
+#[derive(Clone, Debug, Default)]
+pub struct Around {
+    /// The options for `select`.
+    pub select: Vec<Choice>,
+    /// The options for `migrate`.
+    pub migrate: Vec<Choice>,
+    /// How often a migration may be put off (D-61).
+    pub max_skips: u32,
+    /// For `oath-activate`.
+    pub overwrite_existing: bool,
+}
+
+impl Step {
+    /// Reads a step. `set-auth-method` and `oath-activation` are read too.
+    ///
+    /// # Errors
+    /// [`StepError`] with what can be written.
+    pub fn parse(text: &str, around: &Around) -> Result<Self, StepError> {
+        let unknown = || StepError(text.to_owned());
+        let step = match text.split_once(':') {
+            Some(("sms", id)) => Step::Sms(checked_id(id).ok_or_else(unknown)?),
+            Some(("phone-change", id)) => Step::PhoneChange(checked_id(id).ok_or_else(unknown)?),
+            Some(("set-method" | "set-auth-method", name)) => {
+                Step::SetMethod(Method::from_name(name).ok_or_else(unknown)?)
+            }
+            Some(_) => return Err(unknown()),
+            None => match text {
+                "username" => Step::Username,
+                "password" => Step::Password,
+                "phone-registration" => Step::PhoneRegistration,
+                "oath" => Step::Oath,
+                "oath-activate" | "oath-activation" => {
+                    Step::OathActivate { overwrite_existing: around.overwrite_existing }
+                }
+                "email" => Step::Email,
+                "select" => Step::Select(around.select.clone()),
+                "migrate" => Step::Migrate { options: around.migrate.clone(), max_skips: around.max_skips },
+                "details" => Step::Details,
+                "persist" => Step::Persist,
+                _ => return Err(unknown()),
+            },
+        };
+        Ok(step)
+    }
+
+    /// Ids of the SMS authenticators that this step uses, those of its options included.
+    pub fn authenticators(&self) -> Vec<&str> {
+        match self {
+            Step::Sms(id) | Step::PhoneChange(id) => vec![id],
+            Step::Select(options) | Step::Migrate { options, .. } => {
+                options.iter().flat_map(|option| &option.steps).flat_map(Step::authenticators).collect()
+            }
+            _ => Vec::new(),
+        }
+    }
+}
+
+/// An id: ASCII letters, digits, `_`, `-` and `.`, at most [`ID_MAX`].
+pub fn checked_id(text: &str) -> Option<String> {
+    let fits = !text.is_empty() && text.len() <= ID_MAX;
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte);
+    (fits && text.bytes().all(allowed)).then(|| text.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn steps_are_read() {
+        let around = Around { overwrite_existing: true, ..Around::default() };
+        assert_eq!(Step::parse("sms:sms1", &around), Ok(Step::Sms("sms1".to_owned())));
+        assert_eq!(Step::parse("set-method:OATH_OTP", &around), Ok(Step::SetMethod(Method::OathOtp)));
+        let activate = Step::OathActivate { overwrite_existing: true };
+        assert_eq!(Step::parse("oath-activation", &around), Ok(activate));
+        for text in ["", "sms", "sms:", "sms:a b", "fax", "password:x", "set-method:fax"] {
+            assert!(Step::parse(text, &around).is_err(), "{text}");
+        }
+    }
+
+    /// SMS-36: a reference to an authenticator is found wherever it stands.
+    #[test]
+    fn authenticators_inside_options_are_found() {
+        let option = |id: &str| Choice {
+            name: id.to_owned(),
+            label: String::new(),
+            when: vec![Condition::Always],
+            steps: vec![Step::Password, Step::Sms(id.to_owned())],
+            target: None,
+        };
+        let step = Step::Select(vec![option("a"), option("b")]);
+        assert_eq!(step.authenticators(), ["a", "b"]);
+    }
+}

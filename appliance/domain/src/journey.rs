@@ -1,0 +1,669 @@
+//! The way of one user through a flow (B.5.3, B.5.10): what is asked, and what follows an answer.
+//!
+//! Pure: whoever drives it calls [`Journey::next`] until something is [asked](Next::Ask), does what
+//! [`Next::Do`] says and tells the outcome. Nothing about the user changes before the step that applies it: what is
+//! gathered on the way lives here alone (MOB-19).
+
+use std::collections::VecDeque;
+
+use serde::{Deserialize, Serialize};
+
+use crate::flow::{Choice, Definition, Step};
+use crate::method::{Facts, Method};
+use crate::token::Id;
+
+/// What a user has shown (B.4.2 `amr`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Evidence {
+    /// The local password.
+    Password,
+    /// An application's word for the first factor (D-59).
+    Assertion,
+    /// The key of an activation letter (MOB-26).
+    Iak,
+    /// A code or a link on the verified phone.
+    Sms,
+    /// A code of an OATH token.
+    Otp,
+    /// A code to the e-mail address.
+    Email,
+}
+
+impl Evidence {
+    /// As the API spells it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Evidence::Password => "password",
+            Evidence::Assertion => "assertion",
+            Evidence::Iak => "iak",
+            Evidence::Sms => "sms",
+            Evidence::Otp => "otp",
+            Evidence::Email => "email",
+        }
+    }
+}
+
+/// What a number needs before it is the user's.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Rule {
+    /// The first number, with or without the key of a letter (MOB-20).
+    First {
+        /// Whether the key is asked for.
+        iak: bool,
+    },
+    /// A number registered or changed by the rules of this authenticator (SMS-05).
+    Change {
+        /// Its id.
+        authenticator: String,
+        /// Whether the key of a letter is among what is required.
+        iak: bool,
+    },
+}
+
+impl Rule {
+    /// Whether the key of a letter is asked for together with the code (MOB-13).
+    pub fn wants_iak(&self) -> bool {
+        matches!(self, Rule::First { iak: true } | Rule::Change { iak: true, .. })
+    }
+}
+
+/// A number that is being registered: sealed, and nobody's yet (B.5.1 `entered`).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Entered {
+    /// Row id of the binding that it will be.
+    pub phone: Id,
+    /// The number, sealed under the person's key.
+    pub number: Vec<u8>,
+    /// HMAC of the number, for lookups.
+    pub lookup: Vec<u8>,
+    /// Last digits.
+    pub masked: String,
+}
+
+/// What is asked of the user now.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum At {
+    /// The next step has not begun.
+    Between,
+    /// A name.
+    Username,
+    /// A name, unless it is known, and a password.
+    Password,
+    /// One of the options.
+    Select(Vec<Choice>),
+    /// One of the options, or not now.
+    Migrate {
+        /// What to move to.
+        options: Vec<Choice>,
+        /// Whether it may be put off.
+        can_skip: bool,
+    },
+    /// A code that was sent by SMS, or the answer on the phone.
+    Sms {
+        /// The authenticator.
+        authenticator: String,
+        /// The challenge.
+        challenge: Id,
+        /// Whether it carries a link.
+        link: bool,
+    },
+    /// A page that explains the registration (SMS-26).
+    Info {
+        /// The authenticator whose rules it explains.
+        authenticator: String,
+    },
+    /// A number.
+    Number(Rule),
+    /// The code that went to that number and, by the rule, a letter's key.
+    NumberVerify {
+        /// The rule.
+        rule: Rule,
+        /// The number.
+        entered: Entered,
+        /// The challenge.
+        challenge: Id,
+    },
+    /// There is no letter yet (D-04).
+    NoLetter,
+    /// A code of an OATH token.
+    Oath,
+    /// The first code of a new authenticator app.
+    OathActivate {
+        /// The token.
+        token: Id,
+        /// Whether it is the existing secret that is shown again (OATH-34).
+        existing: bool,
+    },
+    /// A code that was sent by e-mail.
+    Email {
+        /// Names the code.
+        nonce: Id,
+        /// Wrong codes.
+        attempts: u32,
+        /// Codes sent.
+        sends: u32,
+        /// End of its life on the boot clock, in milliseconds.
+        until_boot_ms: u64,
+    },
+    /// A new user's own words.
+    Details,
+    /// It ended well.
+    Done,
+    /// It ended with this error key.
+    Failed(String),
+}
+
+/// Work that a step needs from outside.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Effect {
+    /// Send a code or a link, then tell [`Journey::sms_sent`].
+    SendSms {
+        /// The authenticator.
+        authenticator: String,
+    },
+    /// See whether the user may register a first number, then tell [`Journey::number_wanted`],
+    /// [`Journey::no_letter`] or go on.
+    BeginRegistration,
+    /// See what a change of the number requires, then tell [`Journey::change_wanted`].
+    BeginChange {
+        /// The authenticator.
+        authenticator: String,
+    },
+    /// Make or find the secret, then tell [`Journey::activating`].
+    BeginActivation {
+        /// Whether a new secret replaces the existing one.
+        overwrite: bool,
+    },
+    /// Send a code by e-mail, then tell [`Journey::email_sent`].
+    SendEmail,
+    /// Make this the active method, and none the next.
+    SetMethod(Method),
+    /// Write the new user.
+    Persist,
+}
+
+/// What comes next.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Next {
+    /// Something is asked, or the flow has ended.
+    Ask,
+    /// Something has to be done first.
+    Do(Effect),
+}
+
+/// A flow under way.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Journey {
+    /// Steps still to come.
+    pub ahead: VecDeque<Step>,
+    /// What is asked now.
+    pub at: At,
+    /// Who; none before a name is known, and none for a name that nobody has.
+    pub user: Option<Id>,
+    /// The name, once one was given.
+    pub name: Option<String>,
+    /// What the user has shown.
+    pub evidence: Vec<Evidence>,
+    /// Level of assurance reached.
+    pub loa: f64,
+    /// Messages sent in this flow (SMS-31).
+    pub sends: u32,
+    /// Whether the registration of a number has been begun from an SMS step, to be followed by that step.
+    pub registering: bool,
+    /// Whether the page that explains a registration was shown.
+    pub informed: bool,
+    /// How often the migration was put off before, and here.
+    pub skips: u32,
+    /// What the application vouches for: name and sealed value of each attribute (SMS-10).
+    pub attributes: Vec<(String, Vec<u8>)>,
+    /// Whether the user does not exist before [`Effect::Persist`].
+    pub newcomer: bool,
+    /// The active method to write with the new user.
+    pub method: Option<Method>,
+    /// Token that was activated on the way.
+    pub activated: Option<Id>,
+    /// Key of what went wrong with the last answer.
+    pub error: Option<String>,
+}
+
+/// Error key of a selection without any option.
+pub const NO_OPTION: &str = "flow.no_option";
+/// Error key of a step that needs a user when there is none.
+pub const NO_USER: &str = "flow.no_user";
+
+impl Journey {
+    /// At the beginning of a definition.
+    pub fn start(definition: &Definition) -> Self {
+        Journey {
+            ahead: definition.steps.iter().cloned().collect(),
+            at: At::Between,
+            user: None,
+            name: None,
+            evidence: Vec::new(),
+            loa: 1.0,
+            sends: 0,
+            registering: false,
+            informed: false,
+            skips: 0,
+            attributes: Vec::new(),
+            newcomer: false,
+            method: None,
+            activated: None,
+            error: None,
+        }
+    }
+
+    /// Whether nothing can change it any more.
+    pub fn has_ended(&self) -> bool {
+        matches!(self.at, At::Done | At::Failed(_))
+    }
+
+    /// Goes on to the next thing to ask or to do. `facts` are the user's, where one is known.
+    pub fn next(&mut self, facts: Option<&Facts>) -> Next {
+        while self.at == At::Between {
+            let Some(step) = self.ahead.pop_front() else {
+                self.at = At::Done;
+                break;
+            };
+            if let Some(next) = self.enter(step, facts) {
+                return next;
+            }
+        }
+        Next::Ask
+    }
+
+    fn enter(&mut self, step: Step, facts: Option<&Facts>) -> Option<Next> {
+        let shown = |evidence| self.evidence.contains(&evidence);
+        match step {
+            Step::Username if self.name.is_none() => self.at = At::Username,
+            Step::Username => {}
+            // An application's word for the first factor is as good as the password (D-59).
+            Step::Password if shown(Evidence::Password) || shown(Evidence::Assertion) => {}
+            Step::Password => self.at = At::Password,
+            Step::Details => self.at = At::Details,
+            Step::Persist => return Some(Next::Do(Effect::Persist)),
+            Step::SetMethod(method) => {
+                self.method = Some(method);
+                return (!self.newcomer).then_some(Next::Do(Effect::SetMethod(method)));
+            }
+            // A new user has no secret that could be shown again (OATH-37).
+            Step::OathActivate { .. } if self.newcomer => {
+                return Some(Next::Do(Effect::BeginActivation { overwrite: true }));
+            }
+            Step::Select(options) if self.newcomer => self.select_new(options),
+            // The phone was shown a moment ago (D-07): no second message.
+            Step::Sms(_) if shown(Evidence::Sms) => {}
+            Step::Sms(authenticator) => return Some(Next::Do(Effect::SendSms { authenticator })),
+            other => match facts {
+                None => self.fail(NO_USER),
+                Some(facts) => return self.enter_known(other, facts),
+            },
+        }
+        None
+    }
+
+    /// The steps that only a known user can take.
+    fn enter_known(&mut self, step: Step, facts: &Facts) -> Option<Next> {
+        match step {
+            Step::PhoneRegistration if facts.active == Method::Sms && !facts.has_phone => {
+                return Some(Next::Do(Effect::BeginRegistration));
+            }
+            Step::PhoneChange(authenticator) => {
+                return Some(Next::Do(Effect::BeginChange { authenticator }));
+            }
+            Step::Oath if self.evidence.contains(&Evidence::Otp) => {}
+            Step::Oath => self.at = At::Oath,
+            Step::OathActivate { overwrite_existing } => {
+                return Some(Next::Do(Effect::BeginActivation { overwrite: overwrite_existing }));
+            }
+            Step::Email if self.evidence.contains(&Evidence::Email) => {}
+            Step::Email => return Some(Next::Do(Effect::SendEmail)),
+            Step::Select(options) => self.select(options, facts),
+            Step::Migrate { options, max_skips } => {
+                let wanted = |option: &Choice| {
+                    option.target.is_some_and(|target| facts.next == Some(target) && facts.active != target)
+                        && option.when.iter().all(|condition| condition.holds(facts))
+                };
+                let options: Vec<Choice> = options.into_iter().filter(wanted).collect();
+                if !options.is_empty() {
+                    self.at = At::Migrate { options, can_skip: self.skips < max_skips };
+                }
+            }
+            _ => {}
+        }
+        None
+    }
+
+    /// Offers what holds; a single option needs no question (OATH-21).
+    fn select(&mut self, options: Vec<Choice>, facts: &Facts) {
+        let holds = |option: &Choice| option.when.iter().all(|condition| condition.holds(facts));
+        self.offer(options.into_iter().filter(holds).collect());
+    }
+
+    /// A new user has nothing that a condition could ask for: only what is always offered is (OATH-39).
+    fn select_new(&mut self, options: Vec<Choice>) {
+        let always = |option: &Choice| {
+            option.when.iter().all(|condition| *condition == crate::method::Condition::Always)
+        };
+        self.offer(options.into_iter().filter(always).collect());
+    }
+
+    fn offer(&mut self, mut options: Vec<Choice>) {
+        match options.len() {
+            0 => self.fail(NO_OPTION),
+            1 => {
+                let only = options.remove(0);
+                self.take(only);
+            }
+            _ => self.at = At::Select(options),
+        }
+    }
+
+    fn take(&mut self, option: Choice) {
+        let target = option.target.map(Step::SetMethod);
+        self.first(option.steps.into_iter().chain(target));
+    }
+
+    /// Puts steps before all that is still to come.
+    fn first(&mut self, steps: impl IntoIterator<Item = Step>) {
+        let mut ahead: VecDeque<Step> = steps.into_iter().collect();
+        ahead.append(&mut self.ahead);
+        self.ahead = ahead;
+        self.at = At::Between;
+    }
+
+    /// Takes the option of this name. False when it is not offered.
+    pub fn choose(&mut self, name: &str) -> bool {
+        let (At::Select(options) | At::Migrate { options, .. }) = &self.at else { return false };
+        match options.iter().find(|option| option.name == name).cloned() {
+            Some(option) => {
+                self.take(option);
+                true
+            }
+            None => false,
+        }
+    }
+
+    /// Puts a migration off (D-61). False when that is not possible.
+    pub fn skip(&mut self) -> bool {
+        let skippable = matches!(self.at, At::Migrate { can_skip: true, .. });
+        if skippable {
+            self.skips = self.skips.saturating_add(1);
+            self.at = At::Between;
+        }
+        skippable
+    }
+
+    /// Something was shown: on to the next step.
+    pub fn shown(&mut self, evidence: Evidence, loa: f64) {
+        if !self.evidence.contains(&evidence) {
+            self.evidence.push(evidence);
+        }
+        self.loa = self.loa.max(loa);
+        self.at = At::Between;
+    }
+
+    /// What is asked now is answered, and shows nothing: on to the next step.
+    pub fn on(&mut self) {
+        self.at = At::Between;
+    }
+
+    /// A message is on its way.
+    pub fn sms_sent(&mut self, authenticator: &str, challenge: Id, link: bool) {
+        self.sends = self.sends.saturating_add(1);
+        self.at = At::Sms { authenticator: authenticator.to_owned(), challenge, link };
+    }
+
+    /// Asks for a number.
+    pub fn number_wanted(&mut self, rule: Rule) {
+        self.at = At::Number(rule);
+    }
+
+    /// There is no letter yet.
+    pub fn no_letter(&mut self) {
+        self.at = At::NoLetter;
+    }
+
+    /// Asks for what a change requires, explains it first where `info` says so, then asks for the number.
+    pub fn change_wanted(&mut self, authenticator: &str, required: Vec<Step>, info: bool) {
+        let number = Step::PhoneChange(authenticator.to_owned());
+        self.first(required.into_iter().chain([number]));
+        if info {
+            self.informed = true;
+            self.at = At::Info { authenticator: authenticator.to_owned() };
+        }
+    }
+
+    /// The user wants to register or change the number instead of the code that is asked for (SMS-25). The step
+    /// comes again afterwards. False where there is no such step.
+    pub fn register(&mut self) -> bool {
+        let At::Sms { authenticator, .. } = &self.at else { return false };
+        let authenticator = authenticator.clone();
+        self.registering = true;
+        self.first([Step::PhoneChange(authenticator.clone()), Step::Sms(authenticator)]);
+        true
+    }
+
+    /// The number's code is on its way.
+    pub fn number_entered(&mut self, entered: Entered, challenge: Id) {
+        let rule = match &self.at {
+            At::Number(rule) | At::NumberVerify { rule, .. } => rule.clone(),
+            _ => return,
+        };
+        self.sends = self.sends.saturating_add(1);
+        self.at = At::NumberVerify { rule, entered, challenge };
+    }
+
+    /// Back to the number (B.5.3). False where there is none.
+    pub fn back(&mut self) -> bool {
+        match &self.at {
+            At::NumberVerify { rule, .. } => {
+                self.at = At::Number(rule.clone());
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// The number is the user's. With `login` it counts as shown: no second message (SMS-34, D-07).
+    pub fn number_applied(&mut self, iak: bool, login: Option<f64>) {
+        if iak {
+            self.shown(Evidence::Iak, 1.0);
+        }
+        if let Some(loa) = login {
+            self.shown(Evidence::Sms, loa);
+        }
+        self.registering = false;
+        self.at = At::Between;
+    }
+
+    /// The login begins anew (MOB-30): nothing that was shown counts.
+    pub fn restart(&mut self, definition: &Definition) {
+        *self = Journey { sends: self.sends, ..Journey::start(definition) };
+    }
+
+    /// A secret is ready to be scanned.
+    pub fn activating(&mut self, token: Id, existing: bool) {
+        self.at = At::OathActivate { token, existing };
+    }
+
+    /// The app showed that it has the secret.
+    pub fn activation_done(&mut self, token: Id) {
+        self.activated = Some(token);
+        self.at = At::Between;
+    }
+
+    /// Ends the flow. Nothing of it is stored.
+    pub fn fail(&mut self, key: &str) {
+        self.ahead.clear();
+        self.at = At::Failed(key.to_owned());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::flow::Purpose;
+    use crate::method::Condition;
+
+    const FACTS: Facts = Facts {
+        active: Method::Sms,
+        next: None,
+        has_password: true,
+        has_phone: true,
+        has_oath: false,
+        has_hardware: false,
+        has_email: false,
+    };
+
+    fn definition(steps: Vec<Step>) -> Definition {
+        let purpose = Purpose::Login;
+        Definition { id: "login".to_owned(), label: String::new(), purpose, conditions: Vec::new(), steps }
+    }
+
+    fn option(name: &str, when: Condition, steps: Vec<Step>, target: Option<Method>) -> Choice {
+        Choice { name: name.to_owned(), label: name.to_owned(), when: vec![when], steps, target }
+    }
+
+    fn login() -> Definition {
+        let sms = option("SMS", Condition::Active(Method::Sms), vec![Step::Sms("sms1".to_owned())], None);
+        let oath = option("OATH_OTP", Condition::Active(Method::OathOtp), vec![Step::Oath], None);
+        let activate = vec![Step::OathActivate { overwrite_existing: true }];
+        let migrate = option("OATH_OTP", Condition::Always, activate, Some(Method::OathOtp));
+        definition(vec![
+            Step::Password,
+            Step::PhoneRegistration,
+            Step::Select(vec![sms, oath]),
+            Step::Migrate { options: vec![migrate], max_skips: 3 },
+        ])
+    }
+
+    fn after_password(facts: &Facts) -> (Journey, Next) {
+        let mut journey = Journey::start(&login());
+        assert_eq!((journey.next(None), &journey.at), (Next::Ask, &At::Password));
+        journey.shown(Evidence::Password, 1.0);
+        let next = journey.next(Some(facts));
+        (journey, next)
+    }
+
+    fn send() -> Next {
+        Next::Do(Effect::SendSms { authenticator: "sms1".to_owned() })
+    }
+
+    /// MOB-18: no number leads to the registration, a number to the code, another method to its own step.
+    #[test]
+    fn the_conditions_lead_each_user_to_a_step() {
+        assert_eq!(after_password(&FACTS).1, send());
+        let bare = Facts { has_phone: false, ..FACTS };
+        assert_eq!(after_password(&bare).1, Next::Do(Effect::BeginRegistration));
+        let (journey, next) = after_password(&Facts { active: Method::OathOtp, ..bare });
+        assert_eq!((next, &journey.at), (Next::Ask, &At::Oath));
+        let (journey, _) = after_password(&Facts { active: Method::Push, ..FACTS });
+        assert_eq!(journey.at, At::Failed(NO_OPTION.to_owned()));
+    }
+
+    /// MOB-30, D-07: with `continue` the phone counts as shown, with `relogin` nothing does.
+    #[test]
+    fn a_registered_number_needs_no_second_message() {
+        let (mut journey, _) = after_password(&Facts { has_phone: false, ..FACTS });
+        journey.number_wanted(Rule::First { iak: true });
+        journey.number_entered(entered(), [9; 16]);
+        let mut again = journey.clone();
+        journey.number_applied(true, Some(2.0));
+        assert_eq!((journey.next(Some(&FACTS)), &journey.at), (Next::Ask, &At::Done));
+        assert_eq!(journey.evidence, [Evidence::Password, Evidence::Iak, Evidence::Sms]);
+        again.restart(&login());
+        assert_eq!((again.next(None), &again.at, again.sends), (Next::Ask, &At::Password, 1));
+        assert!(again.evidence.is_empty() && again.user.is_none());
+    }
+
+    fn entered() -> Entered {
+        Entered { phone: [1; 16], number: vec![1], lookup: vec![2], masked: "…0001".to_owned() }
+    }
+
+    /// SMS-25, SMS-26, SMS-27, SMS-34: from the code page to the registration and back to the login.
+    #[test]
+    fn a_number_is_changed_during_the_login() {
+        for login in [Some(2.0), None] {
+            let (mut journey, _) = after_password(&FACTS);
+            journey.sms_sent("sms1", [3; 16], false);
+            assert!(journey.register());
+            let change = Effect::BeginChange { authenticator: "sms1".to_owned() };
+            assert_eq!(journey.next(Some(&FACTS)), Next::Do(change));
+            journey.change_wanted("sms1", vec![Step::Oath], true);
+            assert!(matches!(journey.at, At::Info { .. }));
+            journey.on();
+            assert_eq!((journey.next(Some(&FACTS)), &journey.at), (Next::Ask, &At::Oath));
+            journey.shown(Evidence::Otp, 2.0);
+            assert!(matches!(journey.next(Some(&FACTS)), Next::Do(Effect::BeginChange { .. })));
+            journey.number_wanted(Rule::Change { authenticator: "sms1".to_owned(), iak: false });
+            journey.number_entered(entered(), [4; 16]);
+            assert!(journey.back() && matches!(journey.at, At::Number(_)));
+            journey.number_entered(entered(), [5; 16]);
+            journey.number_applied(false, login);
+            let next = journey.next(Some(&FACTS));
+            assert_eq!(next, if login.is_some() { Next::Ask } else { send() });
+        }
+    }
+
+    /// OATH-29, OATH-32, D-61: migration is offered for the next method, may be put off, and sets the method.
+    #[test]
+    fn migration_is_offered_and_sets_the_method() {
+        let facts = Facts { next: Some(Method::OathOtp), ..FACTS };
+        let (mut journey, _) = after_password(&facts);
+        journey.shown(Evidence::Sms, 2.0);
+        journey.next(Some(&facts));
+        assert!(matches!(journey.at, At::Migrate { can_skip: true, .. }));
+        let mut skipped = journey.clone();
+        assert!(skipped.skip() && !skipped.skip());
+        assert_eq!((skipped.next(Some(&facts)), &skipped.at), (Next::Ask, &At::Done));
+        assert!(!journey.choose("FAX") && journey.choose("OATH_OTP"));
+        let begin = Effect::BeginActivation { overwrite: true };
+        assert_eq!(journey.next(Some(&facts)), Next::Do(begin));
+        journey.activating([7; 16], false);
+        journey.activation_done([7; 16]);
+        assert_eq!(journey.next(Some(&facts)), Next::Do(Effect::SetMethod(Method::OathOtp)));
+        let mut third = Journey { skips: 3, ..Journey::start(&login()) };
+        third.shown(Evidence::Assertion, 1.0);
+        third.shown(Evidence::Sms, 2.0);
+        third.next(Some(&facts));
+        assert!(matches!(third.at, At::Migrate { can_skip: false, .. }) && !third.skip());
+    }
+
+    /// OATH-37, OATH-39, AT-15: a new user always gets a new secret, and is written last.
+    #[test]
+    fn a_new_user_is_written_last() {
+        for overwrite_existing in [true, false] {
+            let steps = vec![Step::OathActivate { overwrite_existing }, Step::SetMethod(Method::OathOtp)];
+            let select = Step::Select(vec![option("OATH_OTP_ACTIVATION", Condition::Always, steps, None)]);
+            let mut journey = Journey::start(&definition(vec![Step::Details, select, Step::Persist]));
+            assert_eq!((journey.next(None), &journey.at), (Next::Ask, &At::Details));
+            journey.newcomer = true;
+            journey.on();
+            assert_eq!(journey.next(None), Next::Do(Effect::BeginActivation { overwrite: true }));
+            journey.activating([7; 16], false);
+            journey.activation_done([7; 16]);
+            assert_eq!(journey.next(None), Next::Do(Effect::Persist));
+            assert_eq!((journey.method, journey.activated), (Some(Method::OathOtp), Some([7; 16])));
+        }
+    }
+
+    /// SMS-07, SMS-09: alone it asks for the name; after another factor it does not.
+    #[test]
+    fn the_name_is_asked_for_once() {
+        let steps = vec![Step::Username, Step::Sms("sms1".to_owned())];
+        let mut first = Journey::start(&definition(steps.clone()));
+        assert_eq!((first.next(None), &first.at), (Next::Ask, &At::Username));
+        let mut second = Journey::start(&definition(steps));
+        second.name = Some("alice".to_owned());
+        assert_eq!(second.next(Some(&FACTS)), send());
+    }
+
+    #[test]
+    fn a_failed_flow_goes_nowhere() {
+        let (mut journey, _) = after_password(&FACTS);
+        journey.fail("x");
+        assert!(journey.has_ended() && !journey.choose("SMS") && !journey.skip() && !journey.register());
+        assert_eq!(journey.next(Some(&FACTS)), Next::Ask);
+    }
+}
