@@ -76,6 +76,14 @@ pub fn by_key(connection: &Connection, key_hash: &[u8; 32]) -> Result<Option<App
     Ok(many(connection, sql, params![key_hash])?.into_iter().next())
 }
 
+/// The application with this row id.
+///
+/// # Errors
+/// SQLite's, or a row that does not parse.
+pub fn by_id(connection: &Connection, id: &Id) -> Result<Option<ApplicationRow>, StoreError> {
+    Ok(many(connection, "SELECT * FROM application WHERE id = ?1", params![id])?.into_iter().next())
+}
+
 /// The application with this name.
 ///
 /// # Errors

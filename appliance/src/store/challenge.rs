@@ -14,6 +14,8 @@ use super::token::TokenRow;
 const OCRA: &str = "oath";
 /// The type of a challenge whose code is sent.
 const SMS: &str = "sms_code";
+/// The type of a challenge whose link is sent.
+const LINK: &str = "sms_link";
 
 /// A stored challenge.
 #[derive(Clone, Debug)]
@@ -26,6 +28,10 @@ pub struct ChallengeRow {
     pub application_id: Id,
     /// `login`, `register`, ...
     pub purpose: String,
+    /// The authenticator whose terms hold; none for the general ones.
+    pub authenticator: Option<String>,
+    /// What the application wants the user to see.
+    pub binding_message: Option<String>,
     /// What it wants.
     pub wanted: Wanted,
     /// What moves.
@@ -43,6 +49,9 @@ impl ChallengeRow {
             id: self.id,
             user: self.user_id,
             application: self.application_id,
+            purpose: &self.purpose,
+            authenticator: self.authenticator.as_deref(),
+            binding_message: self.binding_message.as_deref(),
             wanted: self.wanted,
         })
     }
@@ -54,6 +63,8 @@ fn read(row: &Reading<'_>) -> Result<ChallengeRow, StoreError> {
         user_id: row.bytes("user_id")?,
         application_id: row.bytes("application_id")?,
         purpose: row.get("purpose")?,
+        authenticator: row.get("authenticator")?,
+        binding_message: row.get("binding_message")?,
         wanted: read_wanted(row)?,
         progress: Progress {
             state: row.parse("state", |name: String| State::from_name(&name))?,
@@ -72,6 +83,7 @@ fn read_wanted(row: &Reading<'_>) -> Result<Wanted, StoreError> {
             token: row.bytes("token_id")?,
             question: row.parse("question", |text: String| Question::parse(text.as_bytes()).ok())?,
         },
+        LINK => Wanted::SentLink { phone: row.optional_bytes("phone_id")? },
         _ => Wanted::SentCode { phone: row.optional_bytes("phone_id")?, digits: row.get("digits")? },
     })
 }
@@ -123,14 +135,16 @@ pub fn insert(writing: &mut Writing<'_>, challenge: &ChallengeRow) -> Result<(),
     let (boot, boot_ms) = deadline_columns(challenge.progress.expires.as_ref());
     let (kind, phone, digits, token, question) = match challenge.wanted {
         Wanted::SentCode { phone, digits } => (SMS, phone, digits, None, None),
+        Wanted::SentLink { phone } => (LINK, phone, 0, None, None),
         Wanted::Response { token, question } => {
             (OCRA, None, question.len().get(), Some(token), Some(question.to_string()))
         }
     };
     writing.tx.execute(
         "INSERT INTO challenge (id, user_id, application_id, type, purpose, phone_id, digits, state, send_number,
-             attempts, expires_boot, expires_boot_ms, state_mac, created_at, token_id, question)
-         VALUES (?1, ?2, ?3, ?14, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?15, ?16)",
+             attempts, expires_boot, expires_boot_ms, state_mac, created_at, token_id, question, authenticator,
+             binding_message)
+         VALUES (?1, ?2, ?3, ?14, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?15, ?16, ?17, ?18)",
         params![
             challenge.id,
             challenge.user_id,
@@ -148,6 +162,8 @@ pub fn insert(writing: &mut Writing<'_>, challenge: &ChallengeRow) -> Result<(),
             kind,
             token,
             question,
+            challenge.authenticator,
+            challenge.binding_message,
         ],
     )?;
     Ok(())

@@ -24,3 +24,15 @@ pub fn get_or_insert(writing: &mut Writing<'_>, key: &str, value: &[u8]) -> Resu
     )?;
     Ok(writing.tx.query_row("SELECT value FROM meta WHERE key = ?1", [key], |row| row.get(0))?)
 }
+
+/// Writes a fact, whatever is there.
+///
+/// # Errors
+/// SQLite's.
+pub fn put(writing: &mut Writing<'_>, key: &str, value: &[u8]) -> Result<(), StoreError> {
+    writing.tx.execute(
+        "INSERT INTO meta (key, value) VALUES (?1, ?2) ON CONFLICT (key) DO UPDATE SET value = excluded.value",
+        params![key, value],
+    )?;
+    Ok(())
+}

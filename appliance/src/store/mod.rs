@@ -13,17 +13,22 @@ use rusqlite_migration::{M, Migrations};
 
 pub mod application;
 pub mod approval;
+pub mod backchannel;
 pub mod challenge;
 pub mod device;
 pub mod error;
 pub mod event;
+pub mod flow;
+pub mod letter;
 pub mod limiter;
+pub mod link;
 pub mod meta;
 pub mod operator;
 pub mod outbox;
 pub mod phone;
 pub mod request;
 mod row;
+pub mod sms_sent;
 pub mod token;
 pub mod user;
 mod writer;
@@ -45,6 +50,7 @@ const STEPS: &[M<'static>] = &[
     M::up(include_str!("schema/0002_provisioning.sql")),
     M::up(include_str!("schema/0003_ocra.sql")).foreign_key_check(),
     M::up(include_str!("schema/0004_operators.sql")),
+    M::up(include_str!("schema/0005_people.sql")),
 ];
 const MIGRATIONS: Migrations<'static> = Migrations::from_slice(STEPS);
 

@@ -79,3 +79,41 @@ pub fn put(writing: &mut Writing<'_>, phone: &PhoneRow) -> Result<(), StoreError
     )?;
     Ok(())
 }
+
+/// Sets a binding aside, or takes it back into use.
+///
+/// # Errors
+/// SQLite's.
+pub fn set_state(writing: &mut Writing<'_>, id: &Id, state: &str) -> Result<(), StoreError> {
+    writing.tx.execute("UPDATE phone SET state = ?1 WHERE id = ?2", params![state, id])?;
+    Ok(())
+}
+
+/// Forgets a binding. The challenges that named it have ended: they name none from then on.
+///
+/// # Errors
+/// SQLite's.
+pub fn remove(writing: &mut Writing<'_>, id: &Id) -> Result<(), StoreError> {
+    writing.tx.execute("UPDATE challenge SET phone_id = NULL WHERE phone_id = ?1", [id])?;
+    writing.tx.execute("DELETE FROM phone WHERE id = ?1", [id])?;
+    Ok(())
+}
+
+/// Whose verified number this is.
+///
+/// # Errors
+/// SQLite's.
+pub fn holders(connection: &Connection, lookup: &[u8; 32]) -> Result<Vec<Id>, StoreError> {
+    let mut statement = connection.prepare_cached("SELECT user_id FROM phone WHERE number_lookup = ?1")?;
+    let rows = statement.query_map([lookup], |row| row.get(0))?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// Whether somebody else has this number, asked in the act's own transaction.
+///
+/// # Errors
+/// SQLite's.
+pub fn is_taken(writing: &Writing<'_>, lookup: &[u8; 32], user: &Id) -> Result<bool, StoreError> {
+    let sql = "SELECT EXISTS (SELECT 1 FROM phone WHERE number_lookup = ?1 AND user_id <> ?2)";
+    Ok(writing.tx.query_row(sql, params![lookup, user], |row| row.get(0))?)
+}

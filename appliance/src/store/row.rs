@@ -19,7 +19,7 @@ impl<'r> Reading<'r> {
         Reading { row, table, key }
     }
 
-    fn fault(&self, column: &'static str) -> StoreError {
+    pub(super) fn fault(&self, column: &'static str) -> StoreError {
         let row = match self.row.get_ref(self.key) {
             Ok(rusqlite::types::ValueRef::Blob(bytes)) => data_encoding::HEXLOWER.encode(bytes),
             Ok(rusqlite::types::ValueRef::Text(text)) => String::from_utf8_lossy(text).into_owned(),

@@ -32,6 +32,8 @@ pub struct TokenRow {
     pub record: Option<Vec<u8>>,
     /// MAC over the record and its binding.
     pub record_mac: [u8; 32],
+    /// The secret sealed under the user's key, where it may be shown again.
+    pub reveal: Option<Vec<u8>>,
     /// HMAC of the secret, to find duplicates.
     pub fingerprint: [u8; 32],
     /// What moves.
@@ -61,6 +63,7 @@ fn read(row: &Reading<'_>) -> Result<TokenRow, StoreError> {
         policy: read_policy(row)?,
         record: row.get("record")?,
         record_mac: row.bytes("record_mac")?,
+        reveal: row.get("reveal")?,
         fingerprint: row.bytes("fingerprint")?,
         state: MovingState {
             last: row.get("last_factor")?,
@@ -173,9 +176,9 @@ pub fn insert(writing: &mut Writing<'_>, token: &TokenRow) -> Result<(), StoreEr
         .execute(
             "INSERT INTO token (id, serial, user_id, class, type, label, algorithm, digits, checksum, truncation,
                  period, t0, record, record_mac, fingerprint, last_factor, drift, failures, lock_boot,
-                 lock_boot_ms, lifecycle, epoch, state_mac, loa, created_at, question_digits)
+                 lock_boot_ms, lifecycle, epoch, state_mac, loa, created_at, question_digits, reveal)
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20,
-                 ?21, ?22, ?23, ?24, ?25, ?26)",
+                 ?21, ?22, ?23, ?24, ?25, ?26, ?27)",
             params![
                 token.id,
                 token.serial.as_str(),
@@ -203,6 +206,7 @@ pub fn insert(writing: &mut Writing<'_>, token: &TokenRow) -> Result<(), StoreEr
                 token.loa,
                 token.created_at,
                 question,
+                token.reveal,
             ],
         )
         .map_err(|error| if is_taken(&error) { StoreError::Exists("a token with this serial or this secret") } else { error.into() })?;
@@ -249,7 +253,8 @@ pub fn put_state(
         writing,
         "UPDATE token SET last_factor = ?1, drift = ?2, failures = ?3, lock_boot = ?4, lock_boot_ms = ?5,
              lifecycle = ?6, epoch = ?7, state_mac = ?8,
-             record = CASE ?6 WHEN 'revoked' THEN NULL ELSE record END
+             record = CASE ?6 WHEN 'revoked' THEN NULL ELSE record END,
+             reveal = CASE ?6 WHEN 'revoked' THEN NULL ELSE reveal END
          WHERE id = ?9 AND state_mac = ?10 AND last_factor <= ?1",
         token,
         next,

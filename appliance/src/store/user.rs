@@ -1,5 +1,6 @@
 //! Users.
 
+use domain::method::Method;
 use domain::names::UserName;
 use domain::token::Id;
 use rusqlite::{Connection, params};
@@ -25,6 +26,20 @@ pub struct UserRow {
     pub person_key: Option<Vec<u8>>,
     /// Sealed contact phone; never authenticates.
     pub contact_phone: Option<Vec<u8>>,
+    /// Sealed e-mail address.
+    pub email: Option<Vec<u8>>,
+    /// Sealed postal address, one line each.
+    pub postal_address: Option<Vec<u8>>,
+    /// Argon2id, in the PHC string format.
+    pub password_hash: Option<String>,
+    /// The method in use.
+    pub active_method: Method,
+    /// The method to move to (B.5.10).
+    pub next_method: Option<Method>,
+    /// MAC over what decides how the user logs in.
+    pub account_mac: Option<[u8; 32]>,
+    /// How often a move to the next method was put off (D-61).
+    pub skips: u32,
     /// Consecutive wrong codes over everything.
     pub failures: u32,
     /// Unix milliseconds.
@@ -40,6 +55,16 @@ fn read(row: &Reading<'_>) -> Result<UserRow, StoreError> {
         state: row.get("state")?,
         person_key: row.get("person_key")?,
         contact_phone: row.get("contact_phone")?,
+        email: row.get("email")?,
+        postal_address: row.get("postal_address")?,
+        password_hash: row.get("password_hash")?,
+        active_method: row.parse("active_method", |name: String| Method::from_name(&name))?,
+        next_method: match row.get::<Option<String>>("next_method")? {
+            None => None,
+            Some(_) => Some(row.parse("next_method", |name: String| Method::from_name(&name))?),
+        },
+        account_mac: row.optional_bytes("account_mac")?,
+        skips: row.get("skips")?,
         failures: row.get("failures")?,
         created_at: row.get("created_at")?,
     })
@@ -95,8 +120,9 @@ pub fn insert(writing: &mut Writing<'_>, user: &UserRow) -> Result<(), StoreErro
     writing
         .tx
         .execute(
-            "INSERT INTO user (id, name, user_ref, lang, state, person_key, contact_phone, failures, created_at)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+            "INSERT INTO user (id, name, user_ref, lang, state, person_key, contact_phone, email, postal_address,
+                 password_hash, active_method, next_method, failures, created_at, account_mac)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)",
             params![
                 user.id,
                 user.name.as_str(),
@@ -105,11 +131,26 @@ pub fn insert(writing: &mut Writing<'_>, user: &UserRow) -> Result<(), StoreErro
                 user.state,
                 user.person_key,
                 user.contact_phone,
+                user.email,
+                user.postal_address,
+                user.password_hash,
+                user.active_method.name(),
+                user.next_method.map(Method::name),
                 user.failures,
                 user.created_at,
+                user.account_mac,
             ],
         )
         .map_err(|error| if is_taken(&error) { StoreError::Exists("the user") } else { error.into() })?;
+    Ok(())
+}
+
+/// Keeps how often a move to the next method was put off.
+///
+/// # Errors
+/// SQLite's.
+pub fn put_skips(writing: &mut Writing<'_>, id: &Id, skips: u32) -> Result<(), StoreError> {
+    writing.tx.execute("UPDATE user SET skips = ?1 WHERE id = ?2", params![skips, id])?;
     Ok(())
 }
 
@@ -133,4 +174,68 @@ pub fn clear_failures(writing: &mut Writing<'_>, id: &Id) -> Result<(), StoreErr
         writing.tx.prepare_cached("UPDATE user SET failures = 0 WHERE id = ?1 AND failures <> 0")?;
     statement.execute([id])?;
     Ok(())
+}
+
+/// What an operator, or the user, may change about a user's account; `None` leaves it, `Some(None)` takes it away.
+#[derive(Clone, Debug, Default)]
+pub struct Change {
+    /// A new password, hashed.
+    pub password_hash: Option<Option<String>>,
+    /// The method in use.
+    pub active_method: Option<Method>,
+    /// The method to move to.
+    pub next_method: Option<Option<Method>>,
+    /// Sealed e-mail address.
+    pub email: Option<Option<Vec<u8>>>,
+    /// Sealed postal address.
+    pub postal_address: Option<Option<Vec<u8>>>,
+    /// Language tag.
+    pub lang: Option<String>,
+    /// `active` or `locked`.
+    pub state: Option<&'static str>,
+}
+
+impl Change {
+    /// The account as it is afterwards; its MAC is the former one still.
+    pub fn applied(&self, row: &UserRow) -> UserRow {
+        UserRow {
+            password_hash: self.password_hash.clone().unwrap_or_else(|| row.password_hash.clone()),
+            active_method: self.active_method.unwrap_or(row.active_method),
+            next_method: self.next_method.unwrap_or(row.next_method),
+            email: self.email.clone().unwrap_or_else(|| row.email.clone()),
+            postal_address: self.postal_address.clone().unwrap_or_else(|| row.postal_address.clone()),
+            lang: self.lang.clone().unwrap_or_else(|| row.lang.clone()),
+            state: self.state.map_or_else(|| row.state.clone(), str::to_owned),
+            ..row.clone()
+        }
+    }
+}
+
+/// Replaces an account that was loaded by `next` with its MAC: one conditional write. True when this call did it;
+/// false when another act had changed the account.
+///
+/// # Errors
+/// SQLite's.
+pub fn put_account(writing: &mut Writing<'_>, loaded: &UserRow, next: &UserRow) -> Result<bool, StoreError> {
+    let mut statement = writing.tx.prepare_cached(
+        "UPDATE user SET password_hash = ?1, active_method = ?2, next_method = ?3, email = ?4, postal_address = ?5,
+             lang = ?6, state = ?7, account_mac = ?8
+         WHERE id = ?9 AND account_mac IS ?10 AND email IS ?11 AND postal_address IS ?12 AND lang = ?13",
+    )?;
+    let changed = statement.execute(params![
+        next.password_hash,
+        next.active_method.name(),
+        next.next_method.map(Method::name),
+        next.email,
+        next.postal_address,
+        next.lang,
+        next.state,
+        next.account_mac,
+        loaded.id,
+        loaded.account_mac,
+        loaded.email,
+        loaded.postal_address,
+        loaded.lang,
+    ])?;
+    Ok(changed == 1)
 }
