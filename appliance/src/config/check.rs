@@ -13,7 +13,10 @@ use domain::time::SHORT_TERM_MAX_MS;
 use domain::verify::Window;
 use toml::Spanned;
 
+use super::check_people::{self, SoftOathTable, Tables};
 use super::file::{self, File, line_of};
+use super::people::Notices;
+use super::people_file;
 use super::{Address, Config, Finding, HsmSection, Listener, ModemSection, Provisioning, TwoPerson};
 
 const ISSUER: &str = "Countersign";
@@ -29,18 +32,18 @@ const SESSION_LIMIT_MAX: u32 = 100;
 const USER_FAILURES_MAX: u32 = 100;
 
 /// Collects findings while the values are taken over.
-struct Checker<'t> {
+pub(super) struct Checker<'t> {
     text: &'t str,
     findings: Vec<Finding>,
 }
 
 impl Checker<'_> {
-    fn find<T>(&mut self, at: &Spanned<T>, key: &str, text: impl Into<String>) {
+    pub(super) fn find<T>(&mut self, at: &Spanned<T>, key: &str, text: impl Into<String>) {
         let line = line_of(self.text, at.span().start);
         self.findings.push(Finding { line, key: key.to_owned(), text: text.into() });
     }
 
-    fn number<T: PartialOrd + Copy + std::fmt::Display>(
+    pub(super) fn number<T: PartialOrd + Copy + std::fmt::Display>(
         &mut self,
         value: Option<Spanned<T>>,
         key: &str,
@@ -55,7 +58,7 @@ impl Checker<'_> {
         *value.get_ref()
     }
 
-    fn milliseconds(
+    pub(super) fn milliseconds(
         &mut self,
         value: Option<Spanned<String>>,
         key: &str,
@@ -78,7 +81,7 @@ impl Checker<'_> {
         }
     }
 
-    fn absolute(&mut self, path: &Spanned<PathBuf>, key: &str) {
+    pub(super) fn absolute(&mut self, path: &Spanned<PathBuf>, key: &str) {
         if !path.get_ref().is_absolute() {
             self.find(path, key, "must be an absolute path");
         }
@@ -88,16 +91,10 @@ impl Checker<'_> {
 pub(super) fn check(text: &str, file: File) -> Result<Config, Vec<Finding>> {
     let mut c = Checker { text, findings: Vec::new() };
     c.absolute(&file.state_dir, "state_dir");
-    if let Some(url) = &file.public_url
-        && !(url.get_ref().starts_with("https://") || url.get_ref().starts_with("http://"))
-    {
-        c.find(url, "public_url", "must begin with https:// or http://");
-    }
-    let idle_keys = [
-        ("public_url", file.public_url.is_some()),
-        ("hsm.sandbox", file.hsm.sandbox.is_some()),
-        ("hsm.paths_rw", !file.hsm.paths_rw.is_empty()),
-    ];
+    public_url(&mut c, file.public_url.as_ref());
+    let has_modem = !file.modem.is_empty();
+    let idle_keys =
+        [("hsm.sandbox", file.hsm.sandbox.is_some()), ("hsm.paths_rw", !file.hsm.paths_rw.is_empty())];
     let idle_keys = idle_keys.into_iter().filter(|(_, there)| *there).map(|(key, _)| key).collect();
     let issuer = issuer(&mut c, file.issuer);
     let hsm = hsm(&mut c, file.hsm);
@@ -107,8 +104,33 @@ pub(super) fn check(text: &str, file: File) -> Result<Config, Vec<Finding>> {
     let listeners = file.listen.into_iter().filter_map(|listen| listener(&mut c, listen)).collect();
     let modems = modems(&mut c, file.modem);
     let limits = limits(&mut c, file.limits);
-    let (window, questions) = oath(&mut c, file.oath);
-    let (terms, sms_message) = sms(&mut c, file.sms);
+    let (window, questions, soft) = oath(&mut c, file.oath);
+    let d = Notices::default();
+    let notices = Notices {
+        old: file.sms.notify_old_on_change.unwrap_or(d.old),
+        new: file.sms.notify_new_on_change.unwrap_or(d.new),
+        mask_for_admins: file.sms.mask_for_admins.unwrap_or(d.mask_for_admins),
+    };
+    let Parts { terms, sms_message, registration, number, sms_limits } = sms(&mut c, file.sms);
+    let people = check_people::check(
+        &mut c,
+        Tables {
+            authenticators: file.authenticator,
+            flows: file.flow,
+            selfservice: file.selfservice,
+            registration,
+            number,
+            sms_limits,
+            notices,
+            letters: file.letters,
+            oath: soft,
+            backchannels: file.backchannel,
+            mail: file.mail,
+            pages: file.pages,
+            public_url: file.public_url,
+            has_modem,
+        },
+    );
     let provisioning = provisioning(&mut c, file.provisioning);
     let two_person = two_person(&mut c, file.two_person);
     match (c.findings.is_empty(), hsm) {
@@ -126,12 +148,21 @@ pub(super) fn check(text: &str, file: File) -> Result<Config, Vec<Finding>> {
             privacyidea_verbose: file.compat.privacyidea.verbose,
             provisioning,
             two_person,
+            people,
             idle_keys,
         }),
         _ => {
             c.findings.sort_by_key(|finding| finding.line);
             Err(c.findings)
         }
+    }
+}
+
+fn public_url(c: &mut Checker<'_>, url: Option<&Spanned<String>>) {
+    if let Some(url) = url
+        && !(url.get_ref().starts_with("https://") || url.get_ref().starts_with("http://"))
+    {
+        c.find(url, "public_url", "must begin with https:// or http://");
     }
 }
 
@@ -325,19 +356,42 @@ fn limits(c: &mut Checker<'_>, table: file::LimitsTable) -> Limits {
     }
 }
 
-fn oath(c: &mut Checker<'_>, table: file::Oath) -> (Window, Terms) {
+fn oath(c: &mut Checker<'_>, table: file::Oath) -> (Window, Terms, SoftOathTable) {
     let (d, q) = (Window::default(), Terms::of_questions());
     let ttl_ms = c.milliseconds(table.challenge_ttl, "oath.challenge_ttl", QUESTION_TTL_RANGE_MS, q.ttl_ms);
+    let soft = SoftOathTable {
+        kind: table.kind,
+        algorithm: table.algorithm,
+        digits: table.digits,
+        period: table.period,
+        quota_soft: table.quota_soft,
+        quota_hard: table.quota_hard,
+        confirm_on_activation: table.confirm_on_activation,
+        reveal_after_activation: table.reveal_after_activation,
+        replace_immediately: table.replace_immediately,
+        auto_order_letter: table.auto_order_letter,
+        auto_order_letter_new_users: table.auto_order_letter_new_users,
+        admin: table.admin,
+    };
     let window = Window {
         look_ahead: c.number(table.hotp_window, "oath.hotp_window", 1..=100, d.look_ahead),
         steps: c.number(table.totp_window, "oath.totp_window", 0..=10, d.steps),
         drift_max: c.number(table.drift_max, "oath.drift_max", 0..=20, d.drift_max),
         auto_adjust: table.auto_adjust.unwrap_or(d.auto_adjust),
     };
-    (window, Terms { ttl_ms, ..q })
+    (window, Terms { ttl_ms, ..q }, soft)
 }
 
-fn sms(c: &mut Checker<'_>, table: file::Sms) -> (Terms, String) {
+/// What stands in `[sms]`.
+struct Parts {
+    terms: Terms,
+    sms_message: String,
+    registration: people_file::SelfRegistration,
+    number: people_file::Number,
+    sms_limits: people_file::SmsLimits,
+}
+
+fn sms(c: &mut Checker<'_>, table: file::Sms) -> Parts {
     let d = Terms::default();
     let terms = Terms {
         digits: c.number(table.otp_length, "sms.otp_length", SENT_DIGITS_MIN..=SENT_DIGITS_MAX, d.digits),
@@ -356,9 +410,16 @@ fn sms(c: &mut Checker<'_>, table: file::Sms) -> (Terms, String) {
         ),
         ..d
     };
-    let Some(message) = table.message else { return (terms, "%s".to_owned()) };
-    if message.get_ref().matches("%s").count() != 1 {
-        c.find(&message, "sms.message", "must hold %s exactly once, where the code goes (CFG-MSG-1)");
+    if let Some(message) = &table.message
+        && message.get_ref().matches("%s").count() != 1
+    {
+        c.find(message, "sms.message", "must hold %s exactly once, where the code goes (CFG-MSG-1)");
     }
-    (terms, message.into_inner())
+    Parts {
+        terms,
+        sms_message: table.message.map_or_else(|| "%s".to_owned(), Spanned::into_inner),
+        registration: table.self_registration,
+        number: table.number,
+        sms_limits: table.limits,
+    }
 }

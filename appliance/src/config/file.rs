@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use serde::Deserialize;
 use toml::Spanned;
 
-use super::Finding;
+use super::{Finding, people_file};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -25,6 +25,19 @@ pub(super) struct File {
     pub(super) oath: Oath,
     #[serde(default)]
     pub(super) sms: Sms,
+    #[serde(default)]
+    pub(super) authenticator: Vec<people_file::Authenticator>,
+    #[serde(default)]
+    pub(super) flow: Vec<people_file::Flow>,
+    #[serde(default)]
+    pub(super) selfservice: Vec<people_file::Flow>,
+    #[serde(default)]
+    pub(super) letters: people_file::Letters,
+    #[serde(default)]
+    pub(super) backchannel: Vec<people_file::BackChannel>,
+    pub(super) mail: Option<people_file::Mail>,
+    #[serde(default)]
+    pub(super) pages: people_file::Pages,
     #[serde(default)]
     pub(super) compat: Compat,
     #[serde(default)]
@@ -87,6 +100,20 @@ pub(super) struct Oath {
     pub(super) drift_max: Option<Spanned<i32>>,
     pub(super) auto_adjust: Option<bool>,
     pub(super) challenge_ttl: Option<Spanned<String>>,
+    #[serde(rename = "type")]
+    pub(super) kind: Option<Spanned<String>>,
+    pub(super) algorithm: Option<Spanned<String>>,
+    pub(super) digits: Option<Spanned<u8>>,
+    pub(super) period: Option<Spanned<u16>>,
+    pub(super) quota_soft: Option<Spanned<u32>>,
+    pub(super) quota_hard: Option<Spanned<u32>>,
+    pub(super) confirm_on_activation: Option<bool>,
+    pub(super) reveal_after_activation: Option<bool>,
+    pub(super) replace_immediately: Option<bool>,
+    pub(super) auto_order_letter: Option<bool>,
+    pub(super) auto_order_letter_new_users: Option<bool>,
+    #[serde(default)]
+    pub(super) admin: people_file::OathAdmin,
 }
 
 #[derive(Default, Deserialize)]
@@ -98,6 +125,15 @@ pub(super) struct Sms {
     pub(super) otp_ttl: Option<Spanned<String>>,
     pub(super) max_allowed_attempts: Option<Spanned<u32>>,
     pub(super) max_challenges_sent: Option<Spanned<u32>>,
+    pub(super) notify_old_on_change: Option<bool>,
+    pub(super) notify_new_on_change: Option<bool>,
+    pub(super) mask_for_admins: Option<bool>,
+    #[serde(default)]
+    pub(super) self_registration: people_file::SelfRegistration,
+    #[serde(default)]
+    pub(super) number: people_file::Number,
+    #[serde(default)]
+    pub(super) limits: people_file::SmsLimits,
 }
 
 #[derive(Default, Deserialize)]

@@ -12,7 +12,11 @@ use domain::names::ApplicationName;
 use domain::verify::Window;
 
 mod check;
+mod check_authenticators;
+mod check_people;
 mod file;
+pub mod people;
+mod people_file;
 
 /// Where the configuration stands unless told otherwise.
 pub const DEFAULT_PATH: &str = "/etc/countersign/countersign.toml";
@@ -50,12 +54,14 @@ pub struct Config {
     pub provisioning: Provisioning,
     /// Which acts need two persons.
     pub two_person: TwoPerson,
+    /// What people meet: authenticators, flows, letters, pages.
+    pub people: people::People,
     /// Keys that are understood and have no effect in this version.
     pub idle_keys: Vec<&'static str>,
 }
 
 /// How to reach the HSM.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HsmSection {
     /// The vendor's library.
     pub module: PathBuf,
@@ -70,7 +76,7 @@ pub struct HsmSection {
 }
 
 /// Where to listen.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Listener {
     /// Kind and address.
     pub address: Address,
@@ -106,15 +112,15 @@ pub struct TwoPerson {
 }
 
 impl Default for TwoPerson {
-    /// Who is an operator is never one person's word.
+    /// Who is an operator, and who sees a user's secret, is never one person's word.
     fn default() -> Self {
-        let acts = vec![Kind::AddOperator, Kind::RevokeOperator, Kind::ChangeRoles];
+        let acts = vec![Kind::AddOperator, Kind::RevokeOperator, Kind::ChangeRoles, Kind::ViewSecret];
         TwoPerson { acts, life_ms: 24 * 60 * 60 * 1000 }
     }
 }
 
 /// A modem on a serial port.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ModemSection {
     /// Its name in metrics and events.
     pub id: String,
@@ -169,13 +175,22 @@ impl std::error::Error for ConfigError {}
 /// # Errors
 /// [`ConfigError`] with everything that is wrong, not only the first thing.
 pub fn load(path: &Path) -> Result<Config, ConfigError> {
+    load_text(path).map(|(config, _)| config)
+}
+
+/// As [`load`], with the file's text.
+///
+/// # Errors
+/// As [`load`].
+pub fn load_text(path: &Path) -> Result<(Config, String), ConfigError> {
     let read = |error| ConfigError::Read(path.to_owned(), error);
     let size = std::fs::metadata(path).map_err(read)?.len();
     if size > FILE_MAX {
         return Err(read(std::io::Error::other(format!("it is larger than {FILE_MAX} bytes"))));
     }
     let text = std::fs::read_to_string(path).map_err(read)?;
-    parse(&text).map_err(|findings| ConfigError::Findings(path.to_owned(), findings))
+    let config = parse(&text).map_err(|findings| ConfigError::Findings(path.to_owned(), findings))?;
+    Ok((config, text))
 }
 
 /// Checks a configuration text.
@@ -189,3 +204,6 @@ pub fn parse(text: &str) -> Result<Config, Vec<Finding>> {
 
 #[cfg(test)]
 mod tests;
+
+#[cfg(test)]
+mod people_tests;

@@ -75,11 +75,29 @@ fn operators_are_made_by_two_persons_by_default() {
     let acts = parse(GOOD).unwrap().two_person.acts;
     assert_eq!(
         acts.iter().map(|kind| kind.name()).collect::<Vec<_>>(),
-        ["operator.add", "operator.revoke", "operator.roles"]
+        ["operator.add", "operator.revoke", "operator.roles", "oath.view_secret"]
     );
     let text = format!("{GOOD}\n[two_person]\nacts = [\"token.assign\"]\nlife = \"2h\"\n");
     let two_person = parse(&text).unwrap().two_person;
     assert_eq!((two_person.acts.as_slice(), two_person.life_ms), ([Kind::AssignToken].as_slice(), 7_200_000));
     let found = &findings(&text.replace("token.assign", "token.asign"))[0];
     assert_eq!((found.line, found.key.as_str()), (14, "two_person.acts"));
+}
+
+/// OATH-20, OATH-48: nobody sees a secret by default; who does, and how, is named by role and form.
+#[test]
+fn who_sees_a_secret_is_named() {
+    let oath = parse(GOOD).unwrap().people.oath;
+    assert!(oath.view_secret_roles.is_empty() && oath.admin_secret_formats.is_empty());
+    let table =
+        "[oath.admin]\nview_secret_roles = [\"admin\", \"break-glass\"]\nsecret_formats = [\"hex\"]\n";
+    let text = format!("{GOOD}\n{table}");
+    let oath = parse(&text).unwrap().people.oath;
+    assert_eq!(oath.view_secret_roles, ["admin", "break-glass"]);
+    assert_eq!(oath.admin_secret_formats, ["hex"]);
+    for (there, key) in
+        [("break-glass", "oath.admin.view_secret_roles"), ("hex", "oath.admin.secret_formats")]
+    {
+        assert_eq!(findings(&text.replace(there, "boss"))[0].key, key);
+    }
 }
