@@ -2,7 +2,8 @@
 
 use std::collections::hash_map::DefaultHasher;
 use std::hash::{Hash, Hasher};
-use std::sync::OnceLock;
+use std::ops::Deref;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use domain::event::{Actor, Event};
@@ -26,10 +27,23 @@ const LOCK_WAIT: Duration = Duration::from_secs(5);
 const DECOY_LEN: usize = 32;
 const DECOY_BINDING: &[u8] = b"countersign decoy";
 
-/// A running appliance.
+/// A running appliance under one configuration: an act sees the same one from its beginning to its end.
 pub struct Appliance {
     /// The checked configuration.
     pub config: Config,
+    parts: Arc<Parts>,
+}
+
+impl Deref for Appliance {
+    type Target = Parts;
+
+    fn deref(&self) -> &Parts {
+        &self.parts
+    }
+}
+
+/// What stays when another configuration takes effect.
+pub struct Parts {
     /// The store.
     pub store: Store,
     /// The HSM's child process.
@@ -40,6 +54,8 @@ pub struct Appliance {
     pub bell: Bell,
     /// Provisioning exchanges under way.
     pub exchanges: Exchanges,
+    /// One batch of letters is typeset at a time.
+    pub(crate) press: Mutex<()>,
     /// Rows whose MAC was right.
     pub(crate) checked: Checked,
     locks: Vec<Mutex<()>>,
@@ -66,18 +82,24 @@ impl Decoy {
 impl Appliance {
     /// Puts the parts together.
     pub fn new(config: Config, store: Store, hsm: Hsm, clock: Clock) -> Self {
-        Appliance {
-            config,
+        let parts = Parts {
             store,
             hsm,
             clock,
             bell: Bell::default(),
             exchanges: Exchanges::default(),
             checked: Checked::default(),
+            press: Mutex::default(),
             locks: (0..STRIPES).map(|_| Mutex::new(())).collect(),
             decoy: OnceLock::new(),
             own_key: OnceLock::new(),
-        }
+        };
+        Appliance { config, parts: Arc::new(parts) }
+    }
+
+    /// The same appliance under another configuration.
+    pub fn under(&self, config: Config) -> Self {
+        Appliance { config, parts: Arc::clone(&self.parts) }
     }
 
     /// Orders requests about one user, so that each sees the counters that the one before left.

@@ -1,11 +1,12 @@
 //! `countersign serve`: opens everything in order, serves, and ends in order.
 
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
+use domain::event::Actor;
 use hsm::{Hsm, HsmSettings, Launcher, Status};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder};
 use tokio::signal::unix::{SignalKind, signal};
@@ -14,8 +15,10 @@ use tokio::sync::watch;
 use crate::api::serve::Bound;
 use crate::api::{self, Api};
 use crate::appliance::Appliance;
+use crate::chores;
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::live::Live;
 use crate::sms::{self, Switch};
 use crate::store::{Store, event};
 
@@ -79,21 +82,25 @@ fn harden() -> anyhow::Result<()> {
 ///
 /// # Errors
 /// When something needed cannot be opened or bound.
-pub fn serve(config: Config) -> anyhow::Result<()> {
+pub fn serve(config: Config, path: &Path) -> anyhow::Result<()> {
     harden().context("process hardening")?;
     let recorder = PrometheusBuilder::new()
         .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), &SECONDS_BUCKETS)?
         .install_recorder()?;
     metrics::gauge!("countersign_build_info", "version" => env!("CARGO_PKG_VERSION")).set(1.0);
-    let app = Arc::new(open(config)?);
+    let live = Live::new(open(config)?, path);
+    let app = live.current();
     let switch = Arc::new(Switch::default());
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .max_blocking_threads(BLOCKING_THREADS)
         .build()?;
-    let threads = sms::start(&app, &switch)?;
-    let served = runtime.block_on(listen(Arc::clone(&app), recorder));
+    let mut threads = sms::start(&live, &switch)?;
+    let chores = Arc::new(chores::Switch::default());
+    threads.push(chores::start(&live, &chores)?);
+    let served = runtime.block_on(listen(Arc::clone(&live), recorder));
     switch.stop(&app.bell);
+    chores.stop();
     runtime.shutdown_timeout(MODEM_DRAIN);
     for thread in threads {
         if thread.join().is_err() {
@@ -104,13 +111,13 @@ pub fn serve(config: Config) -> anyhow::Result<()> {
 }
 
 async fn listen(
-    app: Arc<Appliance>,
+    live: Arc<Live>,
     recorder: metrics_exporter_prometheus::PrometheusHandle,
 ) -> anyhow::Result<()> {
     let (stopper, stop) = watch::channel(false);
-    let router = api::router(Api::new(Arc::clone(&app), recorder));
+    let router = api::router(Api::new(Arc::clone(&live), recorder));
     let mut listeners = Vec::new();
-    for listener in &app.config.listeners {
+    for listener in &live.current().config.listeners {
         let bound =
             Bound::bind(listener).await.with_context(|| format!("listen on {:?}", listener.address))?;
         tracing::info!(address = %bound.describe(), "listening");
@@ -118,16 +125,30 @@ async fn listen(
     }
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut hang_up = signal(SignalKind::hangup())?;
     notify(&[sd_notify::NotifyState::Ready]);
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
+    loop {
+        tokio::select! {
+            _ = terminate.recv() => break,
+            _ = interrupt.recv() => break,
+            _ = hang_up.recv() => reload(&live).await?,
+        }
     }
     tracing::info!("stopping");
     notify(&[sd_notify::NotifyState::Stopping]);
     stopper.send_replace(true);
     for listener in listeners {
         listener.await?;
+    }
+    Ok(())
+}
+
+/// Reads the configuration again; with a fault in it the former one stays, and the log says so.
+async fn reload(live: &Arc<Live>) -> anyhow::Result<()> {
+    let live = Arc::clone(live);
+    let activated = tokio::task::spawn_blocking(move || live.activate(&Actor::system("SIGHUP"))).await?;
+    if activated.is_ok() {
+        notify(&[sd_notify::NotifyState::Ready]);
     }
     Ok(())
 }

@@ -23,6 +23,9 @@ pub enum FlowError {
     /// It does not fit what is there.
     #[error("{0}")]
     Conflict(String),
+    /// A flow is somewhere else than the answer supposes; the text is the key of what went wrong.
+    #[error("{0}")]
+    Step(&'static str),
     /// Who asks may not.
     #[error("{0}")]
     Forbidden(String),
@@ -38,6 +41,9 @@ pub enum FlowError {
     /// No modem is configured.
     #[error("no modem is configured")]
     NoModem,
+    /// Letters can be neither typeset nor written now.
+    #[error("no letter was made: {0}")]
+    Letters(String),
     /// What is stored was changed by someone else.
     #[error("{what} of {which} was changed outside the appliance")]
     Tampered {
@@ -56,7 +62,7 @@ impl FlowError {
             FlowError::Store(error) => {
                 !matches!(error, StoreError::Row { .. } | StoreError::Exists(_) | StoreError::Changed(_))
             }
-            FlowError::Busy => true,
+            FlowError::Busy | FlowError::Letters(_) => true,
             _ => false,
         }
     }

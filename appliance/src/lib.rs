@@ -1,12 +1,13 @@
 //! The appliance: what runs in the datacenter.
 //!
-//! `flows` acts, `domain` (a crate) judges, `store` remembers, `api` and `cli` speak, `sms` drives modems,
+//! `flows` acts, `domain` (a crate) judges, `store` remembers, `api`, `ui` and `cli` speak, `sms` drives modems,
 //! `daemon` puts it together.
 
 pub mod api;
 pub mod appliance;
 pub mod bell;
 mod beside;
+pub mod chores;
 pub mod cli;
 pub mod clock;
 pub mod config;
@@ -15,7 +16,10 @@ mod demo;
 pub mod error;
 pub mod exchanges;
 pub mod flows;
+pub mod live;
+mod mail;
 pub mod qr;
 mod rows;
 pub mod sms;
 pub mod store;
+pub mod ui;

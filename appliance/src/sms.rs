@@ -16,6 +16,7 @@ use crate::bell::Bell;
 use crate::config::ModemSection;
 use crate::error::FlowError;
 use crate::flows::deliver::{self, Outcome, Text};
+use crate::live::Live;
 use crate::store::outbox::{Dispatch, MessageRow};
 
 /// How long a modem listens before it looks for work unasked.
@@ -60,34 +61,35 @@ impl Switch {
 ///
 /// # Errors
 /// When a thread cannot be started.
-pub fn start(app: &Arc<Appliance>, switch: &Arc<Switch>) -> std::io::Result<Vec<JoinHandle<()>>> {
+pub fn start(live: &Arc<Live>, switch: &Arc<Switch>) -> std::io::Result<Vec<JoinHandle<()>>> {
     let mut threads = Vec::new();
     let ready = Arc::new(AtomicBool::new(false));
     {
-        let (app, switch, ready) = (Arc::clone(app), Arc::clone(switch), Arc::clone(&ready));
-        let keeper = move || keep_outbox(&app, &switch, &ready);
+        let (live, switch, ready) = (Arc::clone(live), Arc::clone(switch), Arc::clone(&ready));
+        let keeper = move || keep_outbox(&live, &switch, &ready);
         threads.push(thread::Builder::new().name("outbox".to_owned()).spawn(keeper)?);
     }
-    for section in &app.config.modems {
-        let (app, switch, ready) = (Arc::clone(app), Arc::clone(switch), Arc::clone(&ready));
+    for section in &live.current().config.modems {
+        let (live, switch, ready) = (Arc::clone(live), Arc::clone(switch), Arc::clone(&ready));
         let section = section.clone();
         let name = format!("modem-{}", section.id);
-        let run = move || Worker { app: &app, switch: &switch, section: &section }.run(&ready);
+        let run = move || Worker { live: &live, switch: &switch, section: &section }.run(&ready);
         threads.push(thread::Builder::new().name(name).spawn(run)?);
     }
     Ok(threads)
 }
 
 /// Settles what the former run left, then drops overdue messages.
-fn keep_outbox(app: &Appliance, switch: &Switch, ready: &AtomicBool) {
+fn keep_outbox(live: &Live, switch: &Switch, ready: &AtomicBool) {
     let mut seen = 0;
     let mut watch = ClockWatch::default();
     while !switch.is_stopped() {
-        watch.look(app);
+        let app = live.current();
+        watch.look(&app);
         let done = if ready.load(Ordering::Acquire) {
-            deliver::drop_overdue(app)
+            deliver::drop_overdue(&app)
         } else {
-            deliver::settle_interrupted(app).map(|settled| {
+            deliver::settle_interrupted(&app).map(|settled| {
                 if settled > 0 {
                     tracing::warn!(settled, "messages were being sent when the appliance stopped: unknown");
                 }
@@ -129,12 +131,16 @@ impl ClockWatch {
 }
 
 struct Worker<'a> {
-    app: &'a Appliance,
+    live: &'a Live,
     switch: &'a Switch,
     section: &'a ModemSection,
 }
 
 impl Worker<'_> {
+    fn app(&self) -> Arc<Appliance> {
+        self.live.current()
+    }
+
     fn run(&self, outbox_ready: &AtomicBool) {
         let mut pause = REOPEN_MIN;
         let up = metrics::gauge!("countersign_modem_up", "modem" => self.section.id.clone());
@@ -175,11 +181,11 @@ impl Worker<'_> {
     }
 
     fn now_ms(&self) -> i64 {
-        self.app.clock.now().wall_ms
+        self.app().clock.now().wall_ms
     }
 
     fn note(&self, event: Event) {
-        let noted = self.app.store.write(move |w| crate::store::event::append(w, &event).map(drop));
+        let noted = self.app().store.write(move |w| crate::store::event::append(w, &event).map(drop));
         if let Err(error) = noted {
             tracing::error!(%error, "an event could not be written");
         }
@@ -188,13 +194,13 @@ impl Worker<'_> {
     /// Waits, but not past a stop.
     fn rest(&self, pause: Duration) {
         let until = Instant::now() + pause;
-        let mut seen = self.app.bell.count();
+        let mut seen = self.app().bell.count();
         while !self.switch.is_stopped() {
             let left = until.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 return;
             }
-            seen = self.app.bell.wait(seen, left);
+            seen = self.app().bell.wait(seen, left);
         }
     }
 
@@ -213,7 +219,7 @@ impl Worker<'_> {
             port: self.section.port.clone(),
             sim_pin,
             smsc: self.section.smsc.as_deref().and_then(|text| Number::parse(text).ok()),
-            sim_latch: self.app.config.state_dir.join(format!("sim-{}.latch", self.section.id)),
+            sim_latch: self.app().config.state_dir.join(format!("sim-{}.latch", self.section.id)),
         })
     }
 
@@ -222,7 +228,7 @@ impl Worker<'_> {
         let mut seen = 0;
         let mut looked = None::<Instant>;
         while !self.switch.is_stopped() {
-            let rung = self.app.bell.count();
+            let rung = self.app().bell.count();
             let due = looked.is_none_or(|at| at.elapsed() >= LOOK_AGAIN);
             if rung != seen || due {
                 seen = rung;
@@ -260,7 +266,7 @@ impl Worker<'_> {
                     if (0x20..0x40).contains(&status) {
                         continue;
                     }
-                    let told = deliver::reported(self.app, &self.section.id, reference, status < 0x20);
+                    let told = deliver::reported(&self.app(), &self.section.id, reference, status < 0x20);
                     if let Err(error) = told {
                         tracing::warn!(%error, "a status report could not be saved");
                     }
@@ -277,14 +283,14 @@ impl Worker<'_> {
 
     fn send_waiting(&self, modem: &mut Modem) -> Result<(), Lost> {
         while !self.switch.is_stopped() {
-            let Some(message) = deliver::claim(self.app, &self.section.id)? else { return Ok(()) };
+            let Some(message) = deliver::claim(&self.app(), &self.section.id)? else { return Ok(()) };
             self.send(modem, &message)?;
         }
         Ok(())
     }
 
     fn send(&self, modem: &mut Modem, message: &MessageRow) -> Result<(), Lost> {
-        let text = match deliver::compose(self.app, message) {
+        let text = match deliver::compose(&self.app(), message) {
             Ok(Some(text)) => text,
             Ok(None) => {
                 let error = Some("its code is not wanted any more".to_owned());
@@ -297,7 +303,7 @@ impl Worker<'_> {
                 return Err(Lost::Flow(error));
             }
             Err(error) => {
-                if let Err(unwritten) = self.app.note_tampering(&error, &Actor::system(&self.section.id)) {
+                if let Err(unwritten) = self.app().note_tampering(&error, &Actor::system(&self.section.id)) {
                     tracing::error!(%unwritten, "tampering could not be written down");
                 }
                 let error = Some("what is stored of it cannot be used".to_owned());
@@ -320,7 +326,7 @@ impl Worker<'_> {
     /// Saves what came of a message, however long HSM or store take to answer again: nothing else is sent
     /// meanwhile. At a stop the message stays `sending`, and the next start makes it `unknown`.
     fn settle(&self, message: &MessageRow, outcome: Outcome) {
-        while let Err(error) = deliver::settle(self.app, message, outcome.clone()) {
+        while let Err(error) = deliver::settle(&self.app(), message, outcome.clone()) {
             tracing::warn!(modem = %self.section.id, %error, "what came of a message cannot be saved yet");
             if self.switch.is_stopped() {
                 return;
@@ -331,7 +337,7 @@ impl Worker<'_> {
 
     /// Sends all parts. The flag says that the modem is gone.
     fn transmit(&self, modem: &mut Modem, message: &MessageRow, text: &Text) -> (Outcome, bool) {
-        let left = Duration::from_millis(message.expires.remaining_ms(&self.app.clock.now()));
+        let left = Duration::from_millis(message.expires.remaining_ms(&self.app().clock.now()));
         let options = SubmitOptions {
             class0: false,
             validity: Some(left.max(VALIDITY_MIN)),
@@ -351,7 +357,7 @@ impl Worker<'_> {
         let parts = u32::try_from(tpdus.len()).unwrap_or(u32::MAX);
         let mut dispatch = Dispatch { parts, ..Dispatch::default() };
         for tpdu in &tpdus {
-            match modem.send(tpdu, instant_of(&message.expires, self.app)) {
+            match modem.send(tpdu, instant_of(&message.expires, &self.app())) {
                 Ok(reference) => dispatch.refs.push(reference.to_string()),
                 Err(error) => return self.judge(error, message, dispatch),
             }

@@ -78,6 +78,13 @@ pub enum Act {
         /// Its name.
         batch: String,
     },
+    /// [`Kind::ViewSecret`].
+    ViewSecret {
+        /// Whose secret is shown.
+        secret_of: String,
+        /// `qr`, `hex` or `base32`.
+        format: String,
+    },
 }
 
 impl Act {
@@ -92,6 +99,7 @@ impl Act {
             Act::WipeDevice { .. } => Kind::WipeDevice,
             Act::ReturnDevice { .. } => Kind::ReturnDevice,
             Act::OpenBatch { .. } => Kind::OpenBatch,
+            Act::ViewSecret { .. } => Kind::ViewSecret,
         }
     }
 
@@ -354,11 +362,11 @@ pub fn decider(app: &Appliance, caller: &Caller, kind: Kind) -> Result<(), FlowE
 fn asker_still_may(app: &Appliance, approval: &Approval) -> Result<(), FlowError> {
     let by = &approval.requested_by;
     let rights = if by.role == BREAK_GLASS {
-        Rights::all()
+        operators::rights_of_root(app)
     } else {
         let name = UserName::parse(&by.name).ok();
         let found = name.map(|name| operators::active(app, &name)).transpose()?.flatten();
-        found.map_or(Rights::default(), |row| operators::rights(&row))
+        found.map_or(Rights::default(), |row| operators::rights(app, &row))
     };
     if rights.has(approval.kind.right()) {
         return Ok(());
@@ -386,7 +394,8 @@ fn carry_out(app: &Appliance, caller: &Caller, act: &Act) -> Result<(), FlowErro
         Act::AddApplication { .. }
         | Act::WipeDevice { .. }
         | Act::ReturnDevice { .. }
-        | Act::OpenBatch { .. } => {
+        | Act::OpenBatch { .. }
+        | Act::ViewSecret { .. } => {
             Err(FlowError::Conflict("this act is done by who asked for it".to_owned()))
         }
     }
@@ -458,6 +467,7 @@ mod tests {
             Act::WipeDevice { wiped: text() },
             Act::ReturnDevice { returned: text() },
             Act::OpenBatch { batch: text() },
+            Act::ViewSecret { secret_of: text(), format: text() },
         ];
         assert_eq!(acts.len(), Kind::ALL.len());
         for act in acts {

@@ -1,7 +1,7 @@
 //! Challenges: a code that we send is ordered, delivered, answered; what is the same for a question that a token
 //! answers is here too, the rest in `ocra`.
 
-use domain::challenge::{ChallengeError, Progress, State, Wanted};
+use domain::challenge::{ChallengeError, Progress, State, Terms, Wanted};
 use domain::event::Event;
 use domain::names::{Serial, UserName};
 use domain::sentcode;
@@ -12,6 +12,8 @@ use hsm::{Factor, MacPurpose, Match, MatchKey, Matched};
 use oath::Code;
 
 use super::guess::{clear_failures, count_failure};
+use super::journey::link;
+use super::sending::{Counted, Sending, To, is_within_limits, place};
 use super::verify::Verdict;
 use super::{Caller, FlowError, handle, ocra, parse_handle, users};
 use crate::appliance::Appliance;
@@ -25,6 +27,14 @@ use crate::store::{StoreError, Writing, challenge, event, outbox, phone, token, 
 const SMS_LOA: f64 = 2.0;
 /// What the serial of a challenge begins with.
 const SERIAL_PREFIX: &str = "SMS-";
+
+/// Longest words for the user on the page of a link, in characters (D-20).
+pub const BINDING_MESSAGE_MAX: usize = 40;
+
+fn is_binding_message(text: &str) -> bool {
+    let length = text.chars().count();
+    (1..=BINDING_MESSAGE_MAX).contains(&length) && !text.chars().any(char::is_control)
+}
 
 /// A challenge as its application may see it.
 #[derive(Clone, Debug)]
@@ -85,9 +95,19 @@ pub fn serial(id: &Id) -> String {
 /// # Errors
 /// [`FlowError::NoUserOrPhone`] alike for an unknown user and for one without a verified number (SMS-08);
 /// [`FlowError::RateLimited`] when the limiter refuses; [`FlowError::NoModem`] without a modem.
-pub fn create(app: &Appliance, caller: &Caller, name: &str) -> Result<View, FlowError> {
+pub fn create(
+    app: &Appliance,
+    caller: &Caller,
+    name: &str,
+    authenticator: Option<&str>,
+    binding_message: Option<String>,
+) -> Result<View, FlowError> {
+    if binding_message.as_ref().is_some_and(|text| !is_binding_message(text)) {
+        let text = format!("a message for the user has 1 to {BINDING_MESSAGE_MAX} characters on one line");
+        return Err(FlowError::Invalid(text));
+    }
     let whose = Whose { user: Some(name.to_owned()), serial: None };
-    order(app, caller, &whose)?.map_err(|reason| match reason {
+    order_by(app, caller, &whose, authenticator, binding_message)?.map_err(|reason| match reason {
         Reason::Limited | Reason::Locked => FlowError::RateLimited,
         _ => FlowError::NoUserOrPhone,
     })
@@ -98,6 +118,20 @@ pub fn create(app: &Appliance, caller: &Caller, name: &str) -> Result<View, Flow
 /// # Errors
 /// [`FlowError::NoModem`] without a modem; when the HSM or the store cannot answer.
 pub fn order(app: &Appliance, caller: &Caller, whose: &Whose) -> Result<Result<View, Reason>, FlowError> {
+    order_by(app, caller, whose, None, None)
+}
+
+/// As [`order`], by the terms of an authenticator, which sends a code or a link (SMS-01), with words for the user.
+///
+/// # Errors
+/// As [`order`]; [`FlowError::NotFound`] without such an authenticator.
+pub fn order_by(
+    app: &Appliance,
+    caller: &Caller,
+    whose: &Whose,
+    authenticator: Option<&str>,
+    binding_message: Option<String>,
+) -> Result<Result<View, Reason>, FlowError> {
     if app.config.modems.is_empty() {
         return Err(FlowError::NoModem);
     }
@@ -121,34 +155,21 @@ pub fn order(app: &Appliance, caller: &Caller, whose: &Whose) -> Result<Result<V
         app.refuse(event.about("user_ref", &owner.user_ref))?;
         return Ok(Err(reason));
     }
-    let mut row = ChallengeRow {
-        id: app.random()?,
-        user_id: owner.id,
-        application_id: caller.application,
-        purpose: "login".to_owned(),
-        wanted: Wanted::SentCode { phone: Some(bound.id), digits: app.config.terms.digits },
-        progress: Progress::start(),
-        state_mac: [0; 32],
-        created_at: now.wall_ms,
+    let own = match authenticator {
+        None => None,
+        Some(id) => Some(app.config.people.authenticator(id).ok_or(FlowError::NotFound("authenticator"))?),
     };
-    let macs = app.hsm.mac(MacPurpose::State, vec![row.bytes(&row.progress)])?;
-    row.state_mac = *macs.first().ok_or(hsm::HsmError::Protocol)?;
-    let superseding = superseding(app, &owner.id, Some(&caller.application))?;
-    let message = message_for(app, &row, &owner, &bound, &now)?;
     let phone_masked = Some(users::open_number(app, &owner, &bound.number)?.masked());
-    let event = app
-        .event("sms.challenge_ordered", caller)
-        .about("user_ref", &owner.user_ref)
-        .about("challenge", handle(&row.id));
-    let inserted = row.clone();
-    app.store.write(move |w| {
-        supersede(w, &superseding, now.wall_ms)?;
-        challenge::insert(w, &inserted)?;
-        outbox::insert(w, &message)?;
-        event::append(w, &event).map(drop)
-    })?;
-    app.bell.ring();
-    Ok(Ok(View { row, phone_masked, expires_at_ms: None }))
+    let sending = Sending {
+        owner: &owner,
+        authenticator: own,
+        purpose: "login",
+        link: own.is_some_and(|own| !own.send_otp_as_code),
+        to: To::Bound(bound),
+        binding_message,
+    };
+    let placed = place(app, caller, &now, sending)?;
+    Ok(placed.map(|row| View { row, phone_masked, expires_at_ms: None }).ok_or(Reason::Limited))
 }
 
 /// A user's open challenges with the state that ends each of them. The caller holds the user's lock.
@@ -206,11 +227,42 @@ fn refuse_unreachable(app: &Appliance, caller: &Caller) -> Result<(), FlowError>
     app.refuse(Event::refused(now_ms, "sms.no_user_or_phone", caller.actor.clone(), "no_user_or_phone"))
 }
 
-fn message_for(
+/// The text of a challenge's message, with `%s` where the code or the link goes: the authenticator's in the user's
+/// language (SMS-17), or the general one.
+fn template_for(app: &Appliance, row: &ChallengeRow, owner: &UserRow) -> String {
+    if row.authenticator.is_none() {
+        return app.config.sms_message.clone();
+    }
+    let key = if matches!(row.wanted, Wanted::SentLink { .. }) {
+        "link-wait.sms.sent.message"
+    } else {
+        "enter-otp.sms.sent.message"
+    };
+    crate::ui::catalog::text(&owner.lang, key, &[("code", "%s")])
+}
+
+impl Appliance {
+    /// The terms of a challenge: its authenticator's, or the general ones.
+    pub(super) fn terms(&self, authenticator: Option<&str>) -> Terms {
+        let general = self.config.terms;
+        let Some(own) = authenticator.and_then(|id| self.config.people.authenticator(id)) else {
+            return general;
+        };
+        Terms {
+            digits: own.otp_length,
+            ttl_ms: if own.send_otp_as_code { own.otp_ttl_ms } else { own.link_ttl_ms },
+            attempts_max: own.max_allowed_attempts,
+            sends_max: own.max_challenges_sent,
+            ..general
+        }
+    }
+}
+
+pub(super) fn message_for(
     app: &Appliance,
     row: &ChallengeRow,
     owner: &UserRow,
-    bound: &PhoneRow,
+    number: Vec<u8>,
     now: &Now,
 ) -> Result<MessageRow, FlowError> {
     Ok(MessageRow {
@@ -218,8 +270,8 @@ fn message_for(
         challenge_id: Some(row.id),
         send_number: Some(row.progress.send_number),
         user_id: Some(owner.id),
-        template: Some(app.config.sms_message.clone()),
-        number: bound.number.clone(),
+        template: Some(template_for(app, row, owner)),
+        number,
         body: None,
         state: domain::outbox::State::Queued,
         modem: None,
@@ -252,10 +304,12 @@ pub fn show(app: &Appliance, caller: &Caller, id: &Id) -> Result<View, FlowError
     row.progress = row.progress.aged(&now);
     let phone_masked = match row.wanted {
         Wanted::Response { .. } => None,
-        Wanted::SentCode { .. } => match app.store.read(|c| phone::of_user(c, &owner.id))? {
-            Some(bound) => Some(users::open_number(app, &owner, &bound.number)?.masked()),
-            None => Some(String::new()),
-        },
+        Wanted::SentCode { .. } | Wanted::SentLink { .. } => {
+            match app.store.read(|c| phone::of_user(c, &owner.id))? {
+                Some(bound) => Some(users::open_number(app, &owner, &bound.number)?.masked()),
+                None => Some(String::new()),
+            }
+        }
     };
     let expires_at_ms = row.progress.expires.and_then(|end| end.wall_ms(&now));
     Ok(View { row, phone_masked, expires_at_ms })
@@ -278,14 +332,23 @@ pub fn resend(app: &Appliance, caller: &Caller, id: &Id) -> Result<View, FlowErr
         app.refuse(event.about("user_ref", &owner.user_ref))?;
         return Err(FlowError::RateLimited);
     }
-    let next = row.progress.aged(&now).resend(&app.config.terms).map_err(|error| match error {
-        ChallengeError::TooManySends => FlowError::RateLimited,
-        ChallengeError::WrongState(_) => FlowError::Conflict(error.to_string()),
-    })?;
+    let next =
+        row.progress.aged(&now).resend(&app.terms(row.authenticator.as_deref())).map_err(
+            |error| match error {
+                ChallengeError::TooManySends => FlowError::RateLimited,
+                ChallengeError::WrongState(_) => FlowError::Conflict(error.to_string()),
+            },
+        )?;
     let bound = app.store.read(|c| phone::of_user(c, &owner.id))?.ok_or(FlowError::NoUserOrPhone)?;
+    if !is_within_limits(app, caller, &owner, &bound.number_lookup, &now)? {
+        return Err(FlowError::RateLimited);
+    }
     let next_mac = next_mac(app, &row, &next)?;
     let sent_again = ChallengeRow { progress: next, state_mac: next_mac, ..row.clone() };
-    let message = message_for(app, &sent_again, &owner, &bound, &now)?;
+    let message = message_for(app, &sent_again, &owner, bound.number.clone(), &now)?;
+    let counted = Counted::new(message.id, &sent_again, bound.number_lookup, &now);
+    let is_link = matches!(sent_again.wanted, Wanted::SentLink { .. });
+    let link_hash = if is_link { Some(link::hash_of(app, &sent_again)?) } else { None };
     let event = app
         .event("sms.challenge_ordered", caller)
         .about("user_ref", &owner.user_ref)
@@ -294,6 +357,10 @@ pub fn resend(app: &Appliance, caller: &Caller, id: &Id) -> Result<View, FlowErr
         let saved = challenge::put_progress(w, &row, &next, &next_mac, now.wall_ms)?;
         if saved {
             outbox::insert(w, &message)?;
+            counted.insert(w)?;
+            if let Some(hash) = link_hash {
+                crate::store::link::insert(w, &hash, &row.id, next.send_number)?;
+            }
             event::append(w, &event)?;
         }
         Ok(saved)
@@ -402,6 +469,7 @@ pub fn verify(app: &Appliance, caller: &Caller, id: &Id, otp: &str) -> Result<Ve
         return refuse(app, caller, about, otp, reason);
     }
     match &row.wanted {
+        Wanted::SentLink { .. } => refuse(app, caller, about, otp, Reason::Wrong),
         Wanted::SentCode { digits, .. } => match_sent(app, caller, &row, &owner, *digits, otp, &now),
         Wanted::Response { token, question } => {
             ocra::judge(app, caller, (&row, &owner), (token, question), otp, &now)
@@ -412,7 +480,7 @@ pub fn verify(app: &Appliance, caller: &Caller, id: &Id, otp: &str) -> Result<Ve
 /// The name of an event about a challenge of either kind.
 fn named(wanted: &Wanted, sent: &'static str, asked: &'static str) -> &'static str {
     match wanted {
-        Wanted::SentCode { .. } => sent,
+        Wanted::SentCode { .. } | Wanted::SentLink { .. } => sent,
         Wanted::Response { .. } => asked,
     }
 }
@@ -435,6 +503,36 @@ pub(super) fn refuse(
     Ok(Verdict::Reject)
 }
 
+/// What the HSM says of a code that was sent: the state's MAC for each way on.
+pub(super) struct Answered {
+    /// Whether the code is right.
+    pub(super) right: bool,
+    /// MAC of the next progress: verified if it is right, one attempt more if not.
+    pub(super) next_mac: [u8; 32],
+}
+
+/// Lets the HSM compare; nothing is saved.
+pub(super) fn ask(app: &Appliance, row: &ChallengeRow, digits: u8, otp: &str) -> Result<Answered, FlowError> {
+    let miss = row.progress.missed(&app.terms(row.authenticator.as_deref()));
+    let matched = app.hsm.match_codes(vec![Match {
+        key: MatchKey::SentCode,
+        state: row.bytes(&row.progress),
+        state_mac: row.state_mac,
+        format: sentcode::sent_format(digits),
+        candidate: otp.as_bytes().to_vec(),
+        factors: vec![Factor {
+            messages: sentcode::sent_messages(&row.id, row.progress.send_number),
+            next_state: row.bytes(&row.progress.verified()),
+        }],
+        refusal: row.bytes(&miss),
+    }])?;
+    match matched.first() {
+        Some(Matched::Hit { next_mac, .. }) => Ok(Answered { right: true, next_mac: *next_mac }),
+        Some(Matched::Miss { next_mac }) => Ok(Answered { right: false, next_mac: *next_mac }),
+        _ => Err(FlowError::Tampered { what: "the state", which: handle(&row.id) }),
+    }
+}
+
 fn match_sent(
     app: &Appliance,
     caller: &Caller,
@@ -444,25 +542,14 @@ fn match_sent(
     otp: &str,
     now: &Now,
 ) -> Result<Verdict, FlowError> {
-    let (hit, miss) = (row.progress.verified(), row.progress.missed(&app.config.terms));
-    let matched = app.hsm.match_codes(vec![Match {
-        key: MatchKey::SentCode,
-        state: row.bytes(&row.progress),
-        state_mac: row.state_mac,
-        format: sentcode::sent_format(digits),
-        candidate: otp.as_bytes().to_vec(),
-        factors: vec![Factor {
-            messages: sentcode::sent_messages(&row.id, row.progress.send_number),
-            next_state: row.bytes(&hit),
-        }],
-        refusal: row.bytes(&miss),
-    }])?;
+    let (hit, miss) =
+        (row.progress.verified(), row.progress.missed(&app.terms(row.authenticator.as_deref())));
+    let Answered { right, next_mac } = ask(app, row, digits, otp)?;
     let at = now.wall_ms;
     let subject = |event: Event| event.about("user_ref", &owner.user_ref).about("challenge", handle(&row.id));
     let (limits, application, now, loaded) = (app.config.limits, caller.application, *now, row.clone());
-    match matched.first() {
-        Some(Matched::Hit { next_mac, .. }) => {
-            let next_mac = *next_mac;
+    match right {
+        true => {
             let verified = subject(app.event("sms.verified", caller));
             let lost = subject(Event::refused(at, "sms.failed", caller.actor.clone(), Reason::Replay.name()));
             let won = app.store.write(move |w| {
@@ -476,8 +563,7 @@ fn match_sent(
             let accept = || Verdict::Accept { serial: serial(&row.id), loa: SMS_LOA };
             Ok(if won { accept() } else { Verdict::Reject })
         }
-        Some(Matched::Miss { next_mac }) => {
-            let next_mac = *next_mac;
+        false => {
             let failed =
                 subject(Event::refused(at, "sms.failed", caller.actor.clone(), Reason::Wrong.name()));
             let locked = subject(app.event("user.locked", caller));
@@ -493,6 +579,5 @@ fn match_sent(
             })?;
             Ok(Verdict::Reject)
         }
-        _ => Err(FlowError::Tampered { what: "the state", which: handle(&row.id) }),
     }
 }

@@ -53,32 +53,41 @@ pub fn compose(app: &Appliance, message: &MessageRow) -> Result<Option<Text>, Fl
         let Some(row) = challenge::by_id(c, challenge_id)? else { return Ok(None) };
         let owner = user::by_id(c, &row.user_id)?;
         let bound = phone::of_user(c, &row.user_id)?;
-        Ok(owner.zip(bound).map(|(owner, bound)| (row, owner, bound)))
+        Ok(owner.map(|owner| (row, owner, bound)))
     })?;
     let Some((row, owner, bound)) = found else { return Ok(None) };
-    let Wanted::SentCode { phone, digits } = row.wanted else { return Ok(None) };
-    // The number is the one bound at this moment: a message queued for a former number goes nowhere.
     let wanted = row.progress.state == domain::challenge::State::Delivering
         && Some(row.progress.send_number) == message.send_number
-        && Some(row.user_id) == message.user_id
-        && Some(bound.id) == phone
-        && bound.state == "verified"
-        && bound.number == message.number;
-    if !wanted {
+        && Some(row.user_id) == message.user_id;
+    // The number is the one bound at this moment: a message queued for a former number goes nowhere. One that is
+    // being registered, or that an application vouched for, is bound to its challenge by its seal.
+    let phone = row.wanted.phone();
+    let is_bound = |bound: &phone::PhoneRow| {
+        Some(bound.id) == phone && bound.state == "verified" && bound.number == message.number
+    };
+    if !wanted || (phone.is_some() && !bound.as_ref().is_some_and(is_bound)) {
         return Ok(None);
     }
     next_mac(app, &row, &row.progress)?;
-    let code = app.hsm.compute(hsm::Compute {
-        format: sentcode::sent_format(digits),
-        messages: sentcode::sent_messages(&row.id, row.progress.send_number),
-    })?;
+    let code = match row.wanted {
+        Wanted::Response { .. } => return Ok(None),
+        Wanted::SentLink { .. } => super::journey::link::address(app, &row)?,
+        Wanted::SentCode { digits, .. } => app.hsm.compute(hsm::Compute {
+            format: sentcode::sent_format(digits),
+            messages: sentcode::sent_messages(&row.id, row.progress.send_number),
+        })?,
+    };
     let template = message.template.as_deref().unwrap_or("%s");
     let (before, after) = template.split_once("%s").unwrap_or((template, ""));
-    let mut body = Zeroizing::new(Vec::with_capacity(template.len() + sentcode::CODE_MAX));
+    let mut body = Zeroizing::new(Vec::with_capacity(template.len() + code.len()));
     body.extend_from_slice(before.as_bytes());
     body.extend_from_slice(&code);
     body.extend_from_slice(after.as_bytes());
-    let number = users::open_number(app, &owner, &message.number)?;
+    let number = if phone.is_some() {
+        users::open_number(app, &owner, &message.number)?
+    } else {
+        users::open_number_of_challenge(app, &owner, &row.id, &message.number)?
+    };
     text(message, number.expose().as_bytes(), &body).map(Some)
 }
 
@@ -124,9 +133,9 @@ pub fn settle(app: &Appliance, message: &MessageRow, outcome: Outcome) -> Result
     let follow = if to == State::Queued {
         None
     } else {
-        follow_up(app, message, |progress, number| match sent {
-            true => progress.delivered(number, &app.config.terms, &now),
-            false => progress.undeliverable(number),
+        follow_up(app, message, |row, number| match sent {
+            true => row.progress.delivered(number, &app.terms(row.authenticator.as_deref()), &now),
+            false => row.progress.undeliverable(number),
         })?
     };
     let event = event_about(app, message, kind, dispatch.error.as_deref());
@@ -146,11 +155,11 @@ type FollowUp = (ChallengeRow, Progress, [u8; 32]);
 fn follow_up(
     app: &Appliance,
     message: &MessageRow,
-    step: impl FnOnce(Progress, u32) -> Result<Progress, ChallengeError>,
+    step: impl FnOnce(&ChallengeRow, u32) -> Result<Progress, ChallengeError>,
 ) -> Result<Option<FollowUp>, FlowError> {
     let (Some(id), Some(number)) = (&message.challenge_id, message.send_number) else { return Ok(None) };
     let Some(row) = app.store.read(|c| challenge::by_id(c, id))? else { return Ok(None) };
-    match step(row.progress, number) {
+    match step(&row, number) {
         Err(_) => Ok(None),
         Ok(next) => match next_mac(app, &row, &next) {
             Ok(mac) => Ok(Some((row, next, mac))),
@@ -211,7 +220,7 @@ pub fn drop_overdue(app: &Appliance) -> Result<(), FlowError> {
     let now = app.clock.now();
     for message in app.store.read(|c| outbox::overdue(c, &now, SWEEP_MAX))? {
         let _order = message.user_id.map(|id| app.lock_user(&id)).transpose()?;
-        let follow = follow_up(app, &message, Progress::undeliverable)?;
+        let follow = follow_up(app, &message, |row, number| row.progress.undeliverable(number))?;
         let error = Some("its time was over before a modem could take it".to_owned());
         let event = event_about(app, &message, "sms.expired", error.as_deref());
         app.store.write(move |w| {

@@ -1,10 +1,13 @@
 //! Free texts through the outbox: an operator's own message, or a test to a user's verified number.
 
+use domain::event::Event;
 use domain::names::UserName;
 use domain::outbox::State;
 use domain::phone::Msisdn;
+use domain::time::Now;
 use domain::token::Id;
 
+use super::phones::VERIFIED;
 use super::{Caller, FlowError, handle, users};
 use crate::appliance::Appliance;
 use crate::store::outbox::MessageRow;
@@ -47,9 +50,28 @@ pub fn send(
     if !(1_000..=EXPIRY_MAX_MS).contains(&expires_ms) {
         return Err(FlowError::Invalid("a message lives 1 s to 15 min".to_owned()));
     }
+    let row = row(app, to, text, expires_ms, &app.clock.now())?;
+    let event = app.event("sms.queued", caller).about("message", handle(&row.id));
+    let inserted = row.clone();
+    app.store.write(move |w| {
+        outbox::insert(w, &inserted)?;
+        event::append(w, &event).map(drop)
+    })?;
+    app.bell.ring();
+    Ok(row)
+}
+
+/// A message to any number, not stored yet.
+pub(super) fn row(
+    app: &Appliance,
+    to: &Msisdn,
+    text: &str,
+    expires_ms: u64,
+    now: &Now,
+) -> Result<MessageRow, FlowError> {
     let key = app.own_key()?;
-    let (id, now) = (app.new_id()?, app.clock.now());
-    let row = MessageRow {
+    let id = app.new_id()?;
+    Ok(MessageRow {
         id,
         challenge_id: None,
         send_number: None,
@@ -66,15 +88,7 @@ pub fn send(
         expires: now.deadline_in(expires_ms),
         created_at: now.wall_ms,
         sent_at: None,
-    };
-    let event = app.event("sms.queued", caller).about("message", handle(&id));
-    let inserted = row.clone();
-    app.store.write(move |w| {
-        outbox::insert(w, &inserted)?;
-        event::append(w, &event).map(drop)
-    })?;
-    app.bell.ring();
-    Ok(row)
+    })
 }
 
 /// Queues a test text to a user's verified number (MOB-36).
@@ -83,7 +97,13 @@ pub fn send(
 /// [`FlowError::NoUserOrPhone`] without a verified number.
 pub fn test(app: &Appliance, caller: &Caller, name: &UserName) -> Result<MessageRow, FlowError> {
     let owner = users::find(app, name)?;
-    let bound = app.store.read(|c| phone::of_user(c, &owner.id))?.ok_or(FlowError::NoUserOrPhone)?;
+    let bound = app.store.read(|c| phone::of_user(c, &owner.id))?;
+    let Some(bound) = bound.filter(|bound| bound.state == VERIFIED) else {
+        let now_ms = app.clock.now().wall_ms;
+        let event = Event::refused(now_ms, "sms.queued", caller.actor.clone(), "no_user_or_phone");
+        app.refuse(event.about("user_ref", &owner.user_ref))?;
+        return Err(FlowError::NoUserOrPhone);
+    };
     let number = users::open_number(app, &owner, &bound.number)?;
     send(app, caller, &number, TEST_TEXT, EXPIRY_MS)
 }

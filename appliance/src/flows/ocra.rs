@@ -102,6 +102,8 @@ fn ask(
         user_id: owner.id,
         application_id: caller.application,
         purpose: "login".to_owned(),
+        authenticator: None,
+        binding_message: None,
         wanted: Wanted::Response { token: token.id, question },
         progress: Progress::asked(&app.config.questions, now),
         state_mac: [0; 32],

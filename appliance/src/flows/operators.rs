@@ -1,7 +1,7 @@
 //! Operators: who is one, and what each may do.
 
 use domain::names::UserName;
-use domain::role::{Right, Rights, Role};
+use domain::role::{BREAK_GLASS, Right, Rights, Role};
 
 use super::{Caller, FlowError, approvals, users};
 use crate::appliance::Appliance;
@@ -40,9 +40,27 @@ pub fn parse_roles(names: &[String]) -> Result<Vec<Role>, FlowError> {
     Ok(roles)
 }
 
-/// What an operator may do.
-pub fn rights(row: &OperatorRow) -> Rights {
-    row.roles.iter().fold(Rights::default(), |rights, role| rights.with(role.rights()))
+/// What an operator may do: what the roles hold, and what the configuration gives to one of them by name.
+pub fn rights(app: &Appliance, row: &OperatorRow) -> Rights {
+    let held = row.roles.iter().fold(Rights::default(), |rights, role| rights.with(role.rights()));
+    let granted =
+        row.roles.iter().fold(Rights::default(), |rights, role| rights.with(granted(app, role.name())));
+    held.with(granted)
+}
+
+/// What root, and whoever the daemon runs as, may do: everything but to see secrets, unless the configuration names
+/// `break-glass` for that too (OATH-48).
+pub fn rights_of_root(app: &Appliance) -> Rights {
+    Rights::all().with(granted(app, BREAK_GLASS))
+}
+
+fn granted(app: &Appliance, role: &str) -> Rights {
+    let viewers = &app.config.people.oath.view_secret_roles;
+    if viewers.iter().any(|viewer| viewer == role) {
+        Rights::of(&[Right::ViewSecret])
+    } else {
+        Rights::default()
+    }
 }
 
 fn checked(app: &Appliance, row: OperatorRow) -> Result<OperatorRow, FlowError> {
@@ -94,7 +112,7 @@ pub fn find(app: &Appliance, name: &UserName) -> Result<OperatorRow, FlowError> 
 /// # Errors
 /// As [`by_uid`].
 pub(super) fn watch_each_other(app: &Appliance) -> Result<bool, FlowError> {
-    let is_watcher = |row: &&OperatorRow| row.revoked_at.is_none() && rights(row).has(Right::Administer);
+    let is_watcher = |row: &&OperatorRow| row.revoked_at.is_none() && rights(app, row).has(Right::Administer);
     Ok(list(app)?.iter().filter(is_watcher).count() >= WATCHERS)
 }
 
@@ -142,7 +160,7 @@ pub fn add(
     let (owner, new) = match known {
         Some(owner) => (owner.clone(), None),
         None => {
-            let new = users::NewUser { name: name.clone(), contact_phone: None, lang: None };
+            let new = users::NewUser::named(name.clone());
             let owner = users::prepare(app, new)?;
             (owner.clone(), Some(owner))
         }

@@ -2,22 +2,23 @@
 
 use domain::names::{Serial, UserName};
 use domain::otpauth::OtpAuth;
-use domain::token::{Class, Factor, Lifecycle, MovingState, Policy};
+use domain::token::{Class, Factor, Id, Lifecycle, MovingState, Policy};
 use hsm::{Enrol, MacPurpose, SecretSource};
 use oath::Algorithm;
 use sha1::Sha1;
 use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
-use super::{Caller, FlowError, users};
+use super::{Caller, FlowError, letters, oath as accounts, users};
 use crate::appliance::Appliance;
 use crate::store::token::{ACTIVE_MAX, TokenRow};
+use crate::store::user::UserRow;
 use crate::store::{event, token, user};
 
 /// Length of a secret that the HSM makes, in bytes: 160 bits, which every app takes (D-33).
 const SECRET_LEN: usize = 20;
 /// Level of assurance of a soft token that an operator or an application enrolled.
-const SOFT_LOA: f64 = 1.5;
+pub(super) const SOFT_LOA: f64 = 1.5;
 /// Level of assurance of a hardware token that an operator gave to a user.
 pub const HARD_LOA: f64 = 2.0;
 
@@ -50,17 +51,59 @@ pub struct Enrolled {
 /// or a user with too many tokens, [`FlowError::Hsm`] when the HSM refuses the secret.
 pub fn add(app: &Appliance, caller: &Caller, new: NewToken) -> Result<Enrolled, FlowError> {
     let owner = users::find(app, &new.user)?;
+    let enrolled = enrol(app, caller, &owner, &new)?;
+    letters::for_new_token(app, caller, &owner, &enrolled.token)?;
+    Ok(enrolled)
+}
+
+/// Enrols a soft token as the configuration describes them (OATH-18).
+///
+/// # Errors
+/// As [`add`].
+pub(super) fn add_configured(
+    app: &Appliance,
+    caller: &Caller,
+    name: &UserName,
+) -> Result<Enrolled, FlowError> {
+    let policy = accounts::policy(app)?;
+    add(app, caller, NewToken { user: name.clone(), policy, counter: 0, secret: None, issuer: None })
+}
+
+fn enrol(app: &Appliance, caller: &Caller, owner: &UserRow, new: &NewToken) -> Result<Enrolled, FlowError> {
     let _order = app.lock_user(&owner.id)?;
     let living = app.store.read(|c| token::of_user(c, &owner.id))?;
     if living.iter().filter(|t| t.state.lifecycle != Lifecycle::Revoked).count() >= ACTIVE_MAX {
         return Err(FlowError::Conflict(format!("a user has at most {ACTIVE_MAX} tokens")));
     }
+    let Made { row, secret } = make(app, owner, new)?;
+    let uri = uri_of(app, new, &row, secret);
+    let event = app
+        .event("oath.secret_added", caller)
+        .about("user_ref", &owner.user_ref)
+        .about("token", row.serial.as_str());
+    let inserted = row.clone();
+    app.store.write(move |w| {
+        token::insert(w, &inserted)?;
+        event::append(w, &event).map(drop)
+    })?;
+    Ok(Enrolled { token: row, uri })
+}
+
+/// A token that is not stored.
+pub(super) struct Made {
+    /// The row; it counts as active.
+    pub(super) row: TokenRow,
+    /// Its secret.
+    pub(super) secret: Zeroizing<Vec<u8>>,
+}
+
+/// Makes a soft token: the HSM makes or takes the secret and wraps it. Nothing is stored.
+pub(super) fn make(app: &Appliance, owner: &UserRow, new: &NewToken) -> Result<Made, FlowError> {
     let id = app.new_id()?;
     let letter = if new.policy.factor == Factor::Hotp { 'H' } else { 'T' };
     let serial = Serial::soft(letter, app.random()?);
-    let last = first_watermark(app, &new)?;
-    let state =
-        MovingState { last, drift: 0, failures: 0, locked: None, lifecycle: Lifecycle::Active, epoch: 1 };
+    let last = first_watermark(app, new)?;
+    let state = MovingState { last, ..FIRST_STATE };
     let source = match &new.secret {
         Some(secret) => SecretSource::Import(secret.clone()),
         None => SecretSource::Generate { len: SECRET_LEN },
@@ -78,6 +121,12 @@ pub fn add(app: &Appliance, caller: &Caller, new: NewToken) -> Result<Enrolled, 
     })?;
     let secret = enrolled.secret.ok_or(hsm::HsmError::Protocol)?;
     let fingerprint = fingerprint(app, new.policy.algorithm, &secret)?;
+    // A secret that came from outside is never shown again; one of ours is, where the policy says so (D-26).
+    let shown_again = new.secret.is_none() && app.config.people.oath.reveal_after_activation;
+    let reveal = match &owner.person_key {
+        Some(key) if shown_again => Some(app.hsm.seal(key, &reveal_aad(&id), &secret)?),
+        _ => None,
+    };
     let row = TokenRow {
         id,
         serial,
@@ -87,23 +136,53 @@ pub fn add(app: &Appliance, caller: &Caller, new: NewToken) -> Result<Enrolled, 
         policy: new.policy,
         record: Some(enrolled.record),
         record_mac: enrolled.record_mac,
+        reveal,
         fingerprint,
         state,
         state_mac: enrolled.state_mac,
         loa: SOFT_LOA,
         created_at: app.clock.now().wall_ms,
     };
-    let uri = uri_of(app, &new, &row, secret);
-    let event = app
-        .event("oath.secret_added", caller)
-        .about("user_ref", &owner.user_ref)
-        .about("token", row.serial.as_str());
-    let inserted = row.clone();
-    app.store.write(move |w| {
-        token::insert(w, &inserted)?;
-        event::append(w, &event).map(drop)
-    })?;
-    Ok(Enrolled { token: row, uri })
+    Ok(Made { row, secret })
+}
+
+/// A new soft token before its first code.
+pub(super) const FIRST_STATE: MovingState =
+    MovingState { last: -1, drift: 0, failures: 0, locked: None, lifecycle: Lifecycle::Active, epoch: 1 };
+
+fn reveal_aad(token: &Id) -> Vec<u8> {
+    [b"countersign reveal 1".as_slice(), token].concat()
+}
+
+/// The secret of a token that may be shown again. The caller writes the event.
+///
+/// # Errors
+/// [`FlowError::Conflict`] where it may not.
+pub(super) fn reveal(
+    app: &Appliance,
+    owner: &UserRow,
+    row: &TokenRow,
+) -> Result<Zeroizing<Vec<u8>>, FlowError> {
+    match (&owner.person_key, &row.reveal) {
+        (Some(key), Some(sealed)) => Ok(app.hsm.open(key, &reveal_aad(&row.id), sealed)?),
+        _ => Err(FlowError::Conflict(format!("the secret of {} cannot be shown again", row.serial))),
+    }
+}
+
+/// What an app scans to have the secret of a token that may be shown again. The caller writes the event.
+///
+/// # Errors
+/// As [`reveal`].
+pub(super) fn uri_of_shown(
+    app: &Appliance,
+    owner: &UserRow,
+    row: &TokenRow,
+) -> Result<Zeroizing<String>, FlowError> {
+    let secret = reveal(app, owner, row)?;
+    let counter = u64::try_from(row.state.last + 1).unwrap_or(0);
+    let as_new =
+        NewToken { user: owner.name.clone(), policy: row.policy, counter, secret: None, issuer: None };
+    Ok(uri_of(app, &as_new, row, secret))
 }
 
 /// Where the new token begins. A secret that a revoked token had before goes on from there: its used codes stay
@@ -244,7 +323,7 @@ pub fn change(
 }
 
 /// The MAC of a token's next state, once its present one has been checked.
-fn next_mac(app: &Appliance, row: &TokenRow, next: &MovingState) -> Result<[u8; 32], FlowError> {
+pub(super) fn next_mac(app: &Appliance, row: &TokenRow, next: &MovingState) -> Result<[u8; 32], FlowError> {
     let data = vec![row.state.bytes(&row.id), next.bytes(&row.id)];
     let macs = app.hsm.mac(MacPurpose::State, data)?;
     match macs.as_slice() {

@@ -1,16 +1,23 @@
 //! Users and their verified phone numbers.
 
+use domain::canonical::Canonical;
+use domain::method::Method;
 use domain::names::UserName;
 use domain::phone::Msisdn;
 use domain::token::Id;
 use hsm::MacPurpose;
+use zeroize::Zeroizing;
 
-use super::{Caller, FlowError, challenge};
+use super::{Caller, FlowError, challenge, journey, letters};
 use crate::appliance::Appliance;
 use crate::store::phone::PhoneRow;
 use crate::store::user::UserRow;
 use crate::store::{event, limiter, phone, user};
 
+/// State of a user who may log in.
+pub(super) const ACTIVE: &str = "active";
+/// State of a user whom an operator has locked.
+pub(super) const LOCKED: &str = "locked";
 /// Language of a user who has not said one.
 const DEFAULT_LANG: &str = "en";
 /// Longest language tag, in characters (RFC 5646 needs 35 for registered ones).
@@ -19,7 +26,6 @@ const LANG_MAX: usize = 35;
 const VOUCHED_LOA: f64 = 2.0;
 
 /// A user to add.
-#[derive(Clone, Debug)]
 pub struct NewUser {
     /// Name.
     pub name: UserName,
@@ -27,6 +33,29 @@ pub struct NewUser {
     pub contact_phone: Option<Msisdn>,
     /// Language tag.
     pub lang: Option<String>,
+    /// E-mail address.
+    pub email: Option<String>,
+    /// Postal address, a line each; empty for none.
+    pub address: Vec<String>,
+    /// The local password.
+    pub password: Option<Zeroizing<String>>,
+    /// The method in use; the password by default.
+    pub active_method: Option<Method>,
+}
+
+impl NewUser {
+    /// A user of whom nothing but the name is known.
+    pub fn named(name: UserName) -> Self {
+        NewUser {
+            name,
+            contact_phone: None,
+            lang: None,
+            email: None,
+            address: Vec::new(),
+            password: None,
+            active_method: None,
+        }
+    }
 }
 
 /// A user as people may see it.
@@ -43,6 +72,27 @@ pub struct UserView {
 /// What the seal of a phone number covers besides the number.
 pub(crate) fn phone_aad(user: &Id) -> Vec<u8> {
     [b"countersign phone 1".as_slice(), user].concat()
+}
+
+/// What the seal of a number covers that is not, or not yet, bound: the challenge whose code goes there.
+pub(crate) fn challenge_number_aad(user: &Id, challenge: &Id) -> Vec<u8> {
+    [b"countersign challenge number 1".as_slice(), user, challenge].concat()
+}
+
+/// One-way mark of a number, for lookups.
+pub(super) fn lookup(app: &Appliance, number: &Msisdn) -> Result<[u8; 32], FlowError> {
+    let macs = app.hsm.mac(MacPurpose::Lookup, vec![number.expose().as_bytes().to_vec()])?;
+    Ok(*macs.first().ok_or(hsm::HsmError::Protocol)?)
+}
+
+/// What the seal of an e-mail address covers besides it.
+pub(crate) fn email_aad(user: &Id) -> Vec<u8> {
+    [b"countersign email 1".as_slice(), user].concat()
+}
+
+/// What the seal of a postal address covers besides it.
+pub(crate) fn address_aad(user: &Id) -> Vec<u8> {
+    [b"countersign address 1".as_slice(), user].concat()
 }
 
 fn contact_aad(user: &Id) -> Vec<u8> {
@@ -63,6 +113,7 @@ pub fn add(app: &Appliance, caller: &Caller, new: NewUser) -> Result<UserView, F
         user::insert(w, &inserted)?;
         event::append(w, &event).map(drop)
     })?;
+    letters::for_new_user(app, caller, &row)?;
     Ok(UserView { row, phone_masked: None, contact_masked })
 }
 
@@ -72,27 +123,75 @@ pub fn add(app: &Appliance, caller: &Caller, new: NewUser) -> Result<UserView, F
 /// [`FlowError::Invalid`] for a language tag that is none; when the HSM cannot answer.
 pub(super) fn prepare(app: &Appliance, new: NewUser) -> Result<UserRow, FlowError> {
     let lang = new.lang.unwrap_or_else(|| DEFAULT_LANG.to_owned());
-    let is_tag = |c: char| c.is_ascii_alphanumeric() || c == '-';
-    if lang.is_empty() || lang.len() > LANG_MAX || !lang.chars().all(is_tag) {
-        return Err(FlowError::Invalid(format!("{lang:?} is no language tag")));
-    }
+    check_lang(&lang)?;
+    new.email.as_deref().map_or(Ok(()), check_email)?;
+    check_lines(&new.address)?;
     let id = app.new_id()?;
     let person_key = app.hsm.new_person_key()?;
     let contact_phone = match &new.contact_phone {
         None => None,
         Some(number) => Some(app.hsm.seal(&person_key, &contact_aad(&id), number.expose().as_bytes())?),
     };
-    Ok(UserRow {
+    let email =
+        new.email.as_deref().map(|email| app.hsm.seal(&person_key, &email_aad(&id), email.as_bytes()));
+    let address = (!new.address.is_empty()).then(|| Zeroizing::new(new.address.join("\n")));
+    let address = address.map(|text| app.hsm.seal(&person_key, &address_aad(&id), text.as_bytes()));
+    let mut row = UserRow {
         id,
         name: new.name,
         user_ref: data_encoding::HEXLOWER.encode(&app.random::<16>()?),
         lang,
-        state: "active".to_owned(),
+        state: ACTIVE.to_owned(),
         person_key: Some(person_key),
         contact_phone,
+        email: email.transpose()?,
+        postal_address: address.transpose()?,
+        password_hash: new.password.map(|password| journey::hash(app, &password)).transpose()?,
+        active_method: new.active_method.unwrap_or(Method::Password),
+        next_method: None,
+        account_mac: None,
+        skips: 0,
         failures: 0,
         created_at: app.clock.now().wall_ms,
-    })
+    };
+    row.account_mac = Some(account_mac(app, &row)?);
+    Ok(row)
+}
+
+/// Checks a language tag.
+///
+/// # Errors
+/// [`FlowError::Invalid`].
+pub(super) fn check_lang(lang: &str) -> Result<(), FlowError> {
+    let is_tag = |c: char| c.is_ascii_alphanumeric() || c == '-';
+    if lang.is_empty() || lang.len() > LANG_MAX || !lang.chars().all(is_tag) {
+        return Err(FlowError::Invalid(format!("{lang:?} is no language tag")));
+    }
+    Ok(())
+}
+
+/// Checks an e-mail address.
+///
+/// # Errors
+/// [`FlowError::Invalid`]; it does not repeat the address.
+pub(super) fn check_email(email: &str) -> Result<(), FlowError> {
+    if journey::is_address(email) {
+        return Ok(());
+    }
+    Err(FlowError::Invalid("this is no e-mail address: it has one @ and a domain with a dot".to_owned()))
+}
+
+/// Checks the lines of a postal address.
+///
+/// # Errors
+/// [`FlowError::Invalid`] for what the window of an envelope does not hold.
+pub(super) fn check_lines(lines: &[String]) -> Result<(), FlowError> {
+    if journey::fits_window(lines) && lines.iter().all(|line| !line.trim().is_empty()) {
+        return Ok(());
+    }
+    Err(FlowError::Invalid(
+        "an address has at most 6 lines of 1 to 60 characters, as the window of an envelope holds".to_owned(),
+    ))
 }
 
 /// Finds a user.
@@ -128,6 +227,17 @@ pub(super) fn open_number(app: &Appliance, user: &UserRow, sealed: &[u8]) -> Res
     number_of(&app.hsm.open(key, &phone_aad(&user.id), sealed)?, user)
 }
 
+/// Opens the number that a challenge's code goes to.
+pub(super) fn open_number_of_challenge(
+    app: &Appliance,
+    user: &UserRow,
+    challenge: &Id,
+    sealed: &[u8],
+) -> Result<Msisdn, FlowError> {
+    let key = user.person_key.as_deref().ok_or(FlowError::NotFound("user"))?;
+    number_of(&app.hsm.open(key, &challenge_number_aad(&user.id, challenge), sealed)?, user)
+}
+
 fn number_of(bytes: &[u8], user: &UserRow) -> Result<Msisdn, FlowError> {
     let text = std::str::from_utf8(bytes).ok();
     text.and_then(|text| Msisdn::parse(text).ok())
@@ -156,14 +266,14 @@ pub fn set_phone(
     let row = find(app, name)?;
     let key = row.person_key.clone().ok_or(FlowError::NotFound("user"))?;
     let _order = app.lock_user(&row.id)?;
-    let lookup = app.hsm.mac(MacPurpose::Lookup, vec![number.expose().as_bytes().to_vec()])?;
+    let lookup = lookup(app, number)?;
     let verifier = pseudonym(app, verified_by)?;
     let source = if caller.actor.kind == "application" { "application" } else { "operator" };
     let binding = PhoneRow {
         id: app.new_id()?,
         user_id: row.id,
         number: app.hsm.seal(&key, &phone_aad(&row.id), number.expose().as_bytes())?,
-        number_lookup: *lookup.first().ok_or(hsm::HsmError::Protocol)?,
+        number_lookup: lookup,
         state: "verified".to_owned(),
         source: source.to_owned(),
         evidence: serde_json::json!({ "verified_by": verifier }).to_string(),
@@ -184,7 +294,7 @@ pub fn set_phone(
 }
 
 /// How events name a person: by the user's own pseudonym, or else by a one-way mark of the name.
-fn pseudonym(app: &Appliance, name: &str) -> Result<String, FlowError> {
+pub(super) fn pseudonym(app: &Appliance, name: &str) -> Result<String, FlowError> {
     if let Ok(name) = UserName::parse(name)
         && let Some(row) = app.store.read(|c| user::by_name(c, &name))?
     {
@@ -195,14 +305,37 @@ fn pseudonym(app: &Appliance, name: &str) -> Result<String, FlowError> {
     Ok(data_encoding::HEXLOWER.encode(&mac[..16]))
 }
 
-/// Forgets a user's wrong codes everywhere; its tokens keep their own locks.
+/// Locks a user: no code, no password and no step of a flow is taken until an operator unlocks the user.
 ///
 /// # Errors
-/// [`FlowError::NotFound`] without such a user.
-pub fn unlock(app: &Appliance, caller: &Caller, name: &UserName) -> Result<UserView, FlowError> {
+/// [`FlowError::NotFound`] without such a user; [`FlowError::Conflict`] for one that is not active.
+pub fn lock(app: &Appliance, caller: &Caller, name: &UserName) -> Result<UserView, FlowError> {
+    let found = find(app, name)?;
+    let _order = app.lock_user(&found.id)?;
     let row = find(app, name)?;
-    let _order = app.lock_user(&row.id)?;
+    if row.state != ACTIVE {
+        return Err(FlowError::Conflict(format!("the user is {} already", row.state)));
+    }
+    let event = app.event("user.locked", caller).about("user_ref", &row.user_ref).about("by", "operator");
+    let change = user::Change { state: Some(LOCKED), ..user::Change::default() };
+    change_account(app, &row, &change, event)?;
+    view(app, find(app, name)?)
+}
+
+/// Forgets a user's wrong codes everywhere and takes an operator's lock away; tokens keep their own locks.
+///
+/// # Errors
+/// [`FlowError::NotFound`] without such a user; [`FlowError::Tampered`].
+pub fn unlock(app: &Appliance, caller: &Caller, name: &UserName) -> Result<UserView, FlowError> {
+    let found = find(app, name)?;
+    let _order = app.lock_user(&found.id)?;
+    let row = find(app, name)?;
     let event = app.event("user.unlocked", caller).about("user_ref", &row.user_ref);
+    if row.state == LOCKED {
+        let event = app.event("user.lock_lifted", caller).about("user_ref", &row.user_ref);
+        let change = user::Change { state: Some(ACTIVE), ..user::Change::default() };
+        change_account(app, &row, &change, event)?;
+    }
     let id = row.id;
     app.store.write(move |w| {
         limiter::clear(w, &id, None)?;
@@ -210,4 +343,65 @@ pub fn unlock(app: &Appliance, caller: &Caller, name: &UserName) -> Result<UserV
         event::append(w, &event).map(drop)
     })?;
     view(app, find(app, name)?)
+}
+
+/// The bytes under the MAC of an account: what decides how a user logs in.
+fn account_bytes(row: &UserRow) -> Vec<u8> {
+    Canonical::new("countersign account 1")
+        .bytes(&row.id)
+        .text(row.name.as_str())
+        .text(&row.state)
+        .optional(row.password_hash.as_deref().map(str::as_bytes))
+        .text(row.active_method.name())
+        .optional(row.next_method.map(|method| method.name().as_bytes()))
+        .finish()
+}
+
+/// The MAC of an account.
+pub(super) fn account_mac(app: &Appliance, row: &UserRow) -> Result<[u8; 32], FlowError> {
+    let macs = app.hsm.mac(MacPurpose::State, vec![account_bytes(row)])?;
+    Ok(*macs.first().ok_or(hsm::HsmError::Protocol)?)
+}
+
+/// Checks that nobody changed an account outside the appliance. One from before accounts had a MAC is good as long
+/// as it says nothing that a MAC would have to cover.
+///
+/// # Errors
+/// [`FlowError::Tampered`].
+pub(super) fn check_account(app: &Appliance, row: &UserRow) -> Result<(), FlowError> {
+    let plain = row.state == ACTIVE
+        && row.password_hash.is_none()
+        && row.active_method == Method::Password
+        && row.next_method.is_none();
+    let good = match &row.account_mac {
+        None => plain,
+        Some(mac) => *mac == account_mac(app, row)?,
+    };
+    if good { Ok(()) } else { Err(FlowError::Tampered { what: "the account", which: row.name.to_string() }) }
+}
+
+/// Changes an account and writes the event.
+///
+/// # Errors
+/// [`FlowError::Tampered`]; [`FlowError::Conflict`] when another act changed the account meanwhile; when the HSM or
+/// the store cannot answer.
+pub(super) fn change_account(
+    app: &Appliance,
+    row: &UserRow,
+    change: &user::Change,
+    event: domain::event::Event,
+) -> Result<(), FlowError> {
+    check_account(app, row)?;
+    let mut next = change.applied(row);
+    next.account_mac = Some(account_mac(app, &next)?);
+    let loaded = row.clone();
+    let saved = app.store.write(move |w| {
+        let saved = user::put_account(w, &loaded, &next)?;
+        if saved {
+            event::append(w, &event)?;
+        }
+        Ok(saved)
+    })?;
+    let moved = || FlowError::Conflict("the account was changed by another request; try again".to_owned());
+    saved.then_some(()).ok_or_else(moved)
 }

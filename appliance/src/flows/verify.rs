@@ -14,7 +14,7 @@ use oath::Code;
 
 use super::guess::{clear_failures, count_failure};
 use super::question::{self, Try};
-use super::{Caller, FlowError};
+use super::{Caller, FlowError, letters};
 use crate::appliance::Appliance;
 use crate::store::request::StoredAnswer;
 use crate::store::token::{ACTIVE_MAX, TokenRow};
@@ -323,7 +323,11 @@ impl Attempted<'_> {
         let verified = self.event("oath.verified").about("token", token.serial.as_str());
         let lost = self.event_of(Reason::Replay).about("token", token.serial.as_str());
         let (keep_accept, keep_reject) = (self.keep(&accepted)?, self.keep(&Verdict::Reject)?);
-        let (row, application) = (token.clone(), self.caller.application);
+        let letter = match &self.loaded.user {
+            Some(owner) => letters::used_by(self.app, self.caller, owner, token, &self.now)?,
+            None => None,
+        };
+        let (row, application, at) = (token.clone(), self.caller.application, self.now.wall_ms);
         let won = self.app.store.write(move |w| {
             if !token::consume(w, &row, &next, &next_mac)? {
                 keep_reject(w)?;
@@ -335,6 +339,11 @@ impl Attempted<'_> {
             }
             keep_accept(w)?;
             event::append(w, &verified)?;
+            if let Some((step, consumed)) = &letter
+                && step.take(w, at)?
+            {
+                event::append(w, consumed)?;
+            }
             Ok(true)
         })?;
         Ok(if won {

@@ -1,0 +1,338 @@
+//! The way of one user through a flow: what is asked now, and what an answer leads to.
+//!
+//! Pages and the API are two faces of the same acts: [`start`], [`view`], [`act`], [`claim`]. What is asked and what
+//! follows is decided in [`domain::journey`]; here it is loaded, the work of a step is done, and both are saved in
+//! one transaction.
+
+use domain::flow::Purpose;
+use domain::names::UserName;
+use domain::token::Id;
+use zeroize::Zeroizing;
+
+use super::{Caller, FlowError};
+use crate::appliance::Appliance;
+
+mod acts;
+mod email;
+mod kept;
+pub mod link;
+mod newcomer;
+mod number;
+mod oath;
+mod password;
+mod result;
+mod show;
+mod sms;
+mod steps;
+
+pub use acts::{act, open_in_browser, start, start_in_browser, view};
+pub(crate) use newcomer::{fits_window, is_address};
+pub(crate) use password::hash;
+pub use password::{PASSWORD_MAX, PASSWORD_MIN};
+pub use result::{Claimed, claim, log_out, self_service};
+
+/// Life of a flow from its start, in milliseconds (B.5.3).
+pub const FLOW_LIFE_MS: u64 = 15 * 60 * 1000;
+/// Flows under way at once at the most.
+pub const FLOWS_MAX: usize = 100_000;
+
+/// How a flow begins.
+#[derive(Clone, Debug, Default)]
+pub struct Start {
+    /// Id of its definition.
+    pub definition: String,
+    /// The user whose first factor the application has already checked (`user:assert`).
+    pub asserted: Option<UserName>,
+    /// A phone number that the application vouches for, by the attribute's name (`phone:assert`, SMS-10).
+    pub attributes: Vec<(String, String)>,
+    /// Language tag of the pages and messages.
+    pub lang: Option<String>,
+    /// Where the browser goes with the one-time code of the result.
+    pub return_url: Option<String>,
+    /// Given back unchanged beside the code.
+    pub return_state: Option<String>,
+    /// The session of a logged-in user that a self-service flow belongs to: the ended login flow and its browser.
+    pub session: Option<(Id, BrowserKey)>,
+}
+
+/// What only one browser knows of its flow.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct BrowserKey(pub [u8; 16]);
+
+impl std::fmt::Debug for BrowserKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("BrowserKey(…)")
+    }
+}
+
+/// Through which door somebody acts in a flow.
+pub enum Door<'a> {
+    /// The application that began it.
+    Application(&'a Caller),
+    /// The browser that it was opened in.
+    Browser(&'a BrowserKey),
+}
+
+/// What is asked of the user now. The names are the API's `step`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Asked {
+    /// `username`: {name}.
+    Username,
+    /// `password`: {name, password}, or {password} once the name is known.
+    Password,
+    /// `select`: {option}.
+    Select,
+    /// `sms-code`: {otp}.
+    SmsCode,
+    /// `sms-wait`: nothing; the phone decides.
+    SmsWait,
+    /// `sms-info`: continue.
+    Info,
+    /// `number`: {number}.
+    Number,
+    /// `number-verify`: {otp} and, where a letter is required, {iak}.
+    NumberVerify,
+    /// `no-letter`: nobody has sent a letter yet.
+    NoLetter,
+    /// `oath-code`: {otp}.
+    OathCode,
+    /// `oath-activate`: QR code; {otp}.
+    OathActivate,
+    /// `email-code`: {otp}.
+    EmailCode,
+    /// `details`: a new user's own words.
+    Details,
+    /// `migrate`: {option} or skip.
+    Migrate,
+    /// `done`.
+    Done,
+    /// `failed`.
+    Failed,
+}
+
+impl Asked {
+    /// The step as the API spells it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Asked::Username => "username",
+            Asked::Password => "password",
+            Asked::Select => "select",
+            Asked::SmsCode => "sms-code",
+            Asked::SmsWait => "sms-wait",
+            Asked::Info => "sms-info",
+            Asked::Number => "number",
+            Asked::NumberVerify => "number-verify",
+            Asked::NoLetter => "no-letter",
+            Asked::OathCode => "oath-code",
+            Asked::OathActivate => "oath-activate",
+            Asked::EmailCode => "email-code",
+            Asked::Details => "details",
+            Asked::Migrate => "migrate",
+            Asked::Done => "done",
+            Asked::Failed => "failed",
+        }
+    }
+}
+
+/// An answer.
+#[derive(Debug)]
+pub enum Input {
+    /// The user's name.
+    Username(String),
+    /// Name and password.
+    Password {
+        /// None once it is known.
+        name: Option<String>,
+        /// In clear.
+        password: Zeroizing<String>,
+    },
+    /// Name of an option.
+    Choose(String),
+    /// A phone number as typed.
+    Number(String),
+    /// A code, and the key of a letter.
+    Verify {
+        /// The code.
+        otp: String,
+        /// The key, where it is asked for.
+        iak: Option<Zeroizing<String>>,
+    },
+    /// A new user's own words.
+    Details(Details),
+    /// Another message.
+    Resend,
+    /// Register or change the number now (SMS-25).
+    Register,
+    /// On with it: after an information page, or after the phone has decided.
+    Continue,
+    /// Not now (D-61).
+    Skip,
+    /// One screen back, where there is one (B.5.3).
+    Back,
+    /// A letter, for a user who has none (D-04).
+    OrderLetter,
+    /// Ends the flow: nothing is stored.
+    Cancel,
+}
+
+/// A new user's own words.
+#[derive(Debug)]
+pub struct Details {
+    /// Name.
+    pub name: String,
+    /// Password in clear.
+    pub password: Zeroizing<String>,
+    /// E-mail address.
+    pub email: Option<String>,
+    /// Postal address, one line each.
+    pub address: Vec<String>,
+}
+
+/// An option that is offered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Offered {
+    /// Its name.
+    pub name: String,
+    /// What the page shows.
+    pub label: String,
+}
+
+/// A secret for the user's eyes.
+pub struct Shown {
+    /// `otpauth://…`.
+    pub uri: Zeroizing<String>,
+    /// QR code of the URI.
+    pub qr_svg: Zeroizing<String>,
+    /// The secret in Base32 in groups, never in hex (OATH-25).
+    pub base32: Zeroizing<String>,
+    /// Whether it is the existing secret (OATH-34).
+    pub existing: bool,
+}
+
+/// How a flow ended well.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Outcome {
+    /// Who.
+    pub user: UserName,
+    /// What was shown: `password`, `sms`, `iak`, `otp`, `email`, `assertion`.
+    pub amr: Vec<String>,
+    /// Level of assurance.
+    pub loa: f64,
+    /// The method in use now.
+    pub active_method: domain::method::Method,
+}
+
+/// A flow as its user may see it.
+pub struct View {
+    /// Its handle.
+    pub flow: Id,
+    /// Id of its definition.
+    pub definition: String,
+    /// What the flow is for.
+    pub purpose: Purpose,
+    /// What is asked.
+    pub asked: Asked,
+    /// Whether the key of a letter is asked for on this screen.
+    pub wants_iak: bool,
+    /// What can be chosen.
+    pub options: Vec<Offered>,
+    /// Key of what went wrong with the last answer, as the documents spell it (SMS-40).
+    pub error: Option<&'static str>,
+    /// Key of a notice, such as that a message is on its way.
+    pub notice: Option<&'static str>,
+    /// Last digits of the number.
+    pub phone_masked: Option<String>,
+    /// End of the code's life in Unix milliseconds; none before the modem has it.
+    pub expires_at_ms: Option<i64>,
+    /// Whether the message is still on its way to the modem.
+    pub delivering: bool,
+    /// Whether another message may be asked for.
+    pub can_resend: bool,
+    /// Whether the number may be registered or changed now (SMS-25).
+    pub can_register: bool,
+    /// Whether an app is activated without its first code (OATH-53).
+    pub unconfirmed: bool,
+    /// Whether the step may be put off (D-61).
+    pub can_skip: bool,
+    /// Whether one screen back is possible.
+    pub can_back: bool,
+    /// Whether the user may order a letter (D-04).
+    pub can_order: bool,
+    /// Whether a number is being changed rather than registered for the first time.
+    pub changing: bool,
+    /// Whether the phone has decided about a link.
+    pub decided: bool,
+    /// Whether the self-service is open to this browser now.
+    pub portal: bool,
+    /// The secret, on the activation page.
+    pub shown: Option<Shown>,
+    /// The user's name, once it is known.
+    pub user: Option<UserName>,
+    /// Language tag.
+    pub lang: String,
+    /// How it ended well.
+    pub outcome: Option<Outcome>,
+    /// Origin of the application's address to return to.
+    pub return_origin: Option<String>,
+    /// Where the browser goes now, with the one-time code of the result.
+    pub redirect: Option<String>,
+}
+
+/// Removes flows whose time is over.
+///
+/// # Errors
+/// When the store cannot answer.
+pub fn sweep(app: &Appliance) -> Result<(), FlowError> {
+    let now = app.clock.now();
+    while app.store.write(move |w| crate::store::flow::sweep(w, &now))? > 0 {}
+    Ok(())
+}
+
+/// Every key that a view may carry: those of the documents (SMS-40) without `authenticator.sms.`, then ours.
+pub const KEYS: &[&str] = &[
+    "enter-username.error.no-user-or-phonenumber",
+    "enter-username.error.too-many-attempts",
+    "enter-username.validation.error.username.required",
+    "enter-otp.error.invalid.otp",
+    "enter-otp.error.too-many-attempts",
+    "enter-otp.validation.error.otp.required",
+    "link-wait.error.restart",
+    "link-wait.error.authentication.failed",
+    "verify.error.too-many-attempts",
+    "register.error.validation.invalid.phonenumber",
+    "register.error.validation.phonenumber.required",
+    "register.error.number-already-registered",
+    "register.error.too-many-attempts",
+    "register.error.restart",
+    "register.error.user.mismatch",
+    "register.error.invalid.otp-or-iak",
+    "confirm.error.validation.invalid.otp",
+    "confirm.error.session.expired",
+    "confirm.error.too-many-attempts",
+    "confirm.error.user.mismatch",
+    "sms.send_failed",
+    "sms.rate_limited",
+    "login.error.invalid",
+    "login.error.locked",
+    "oath.error.invalid_otp",
+    "oath.error.already-exists",
+    "oath.error.not-revealable",
+    "email.error.invalid_otp",
+    "email.error.no-address",
+    "email.error.too-many-attempts",
+    "details.error.name",
+    "details.error.password",
+    "details.error.email",
+    "details.error.address",
+    "flow.no_option",
+    "flow.no_user",
+    "flow.wrong_step",
+    "flow.cancelled",
+    "flow.missing_attribute",
+    "flow.attribute_requires_previous_factor",
+    "registration.not_supported",
+    "registered",
+    "relogin",
+    "resent",
+    "letter-ordered",
+];

@@ -1,0 +1,158 @@
+//! A flow as its user may see it.
+
+use domain::challenge::State;
+use domain::flow::Choice;
+use domain::journey::{At, Rule};
+use domain::names::UserName;
+use domain::token::Id;
+use domain::weburl::return_origin;
+
+use super::kept::Walk;
+use super::{Asked, Offered, Outcome, View};
+use crate::flows::FlowError;
+use crate::store::challenge;
+
+/// What is asked; none between two steps.
+pub(super) fn asked(at: &At) -> Option<Asked> {
+    Some(match at {
+        At::Between => return None,
+        At::Username => Asked::Username,
+        At::Password => Asked::Password,
+        At::Select(_) => Asked::Select,
+        At::Migrate { .. } => Asked::Migrate,
+        At::Sms { link: false, .. } => Asked::SmsCode,
+        At::Sms { link: true, .. } => Asked::SmsWait,
+        At::Info { .. } => Asked::Info,
+        At::Number(_) => Asked::Number,
+        At::NumberVerify { .. } => Asked::NumberVerify,
+        At::NoLetter => Asked::NoLetter,
+        At::Oath => Asked::OathCode,
+        At::OathActivate { .. } => Asked::OathActivate,
+        At::Email { .. } => Asked::EmailCode,
+        At::Details => Asked::Details,
+        At::Done => Asked::Done,
+        At::Failed(_) => Asked::Failed,
+    })
+}
+
+/// Keys are stored as text; whoever reads them gets the one that is built in.
+fn key(text: &str) -> &'static str {
+    super::KEYS.iter().copied().find(|key| *key == text).unwrap_or("flow.wrong_step")
+}
+
+fn offered(options: &[Choice]) -> Vec<Offered> {
+    let of = |option: &Choice| Offered { name: option.name.clone(), label: option.label.clone() };
+    options.iter().map(of).collect()
+}
+
+/// Where a sent code stands.
+struct Sent {
+    expires_at_ms: Option<i64>,
+    delivering: bool,
+    failed: bool,
+    decided: bool,
+}
+
+impl Walk<'_> {
+    pub(super) fn view(&self) -> Result<View, FlowError> {
+        let journey = &self.kept.journey;
+        let at = &journey.at;
+        let asked = asked(at).ok_or(FlowError::Busy)?;
+        let mut view = View {
+            flow: self.row.id,
+            definition: self.definition.id.clone(),
+            purpose: self.definition.purpose,
+            asked,
+            wants_iak: false,
+            options: Vec::new(),
+            error: journey.error.as_deref().map(key),
+            notice: self.kept.notice.as_deref().map(key),
+            phone_masked: None,
+            expires_at_ms: None,
+            delivering: false,
+            can_resend: false,
+            can_register: false,
+            unconfirmed: false,
+            can_skip: false,
+            can_back: false,
+            can_order: false,
+            changing: false,
+            decided: false,
+            portal: self.is_session(),
+            return_origin: self.kept.return_url.as_deref().and_then(return_origin).map(str::to_owned),
+            shown: None,
+            user: journey.name.as_deref().and_then(|name| UserName::parse(name).ok()),
+            lang: self.kept.lang.clone(),
+            outcome: None,
+            redirect: self.kept.redirect.clone(),
+        };
+        match at {
+            At::Select(options) => view.options = offered(options),
+            At::Migrate { options, can_skip } => {
+                view.options = offered(options);
+                view.can_skip = *can_skip;
+            }
+            At::Sms { authenticator, challenge, .. } => {
+                self.show_sent(&mut view, challenge)?;
+                view.phone_masked = self.masked_for(authenticator)?;
+                view.can_register = self.may_register(authenticator);
+            }
+            At::Number(rule) => view.changing = matches!(rule, Rule::Change { .. }),
+            At::NumberVerify { rule, entered, challenge } => {
+                self.show_sent(&mut view, challenge)?;
+                view.changing = matches!(rule, Rule::Change { .. });
+                view.wants_iak = rule.wants_iak();
+                view.phone_masked = Some(entered.masked.clone());
+                view.can_back = true;
+            }
+            At::NoLetter => view.can_order = self.app.config.people.registration.self_order,
+            At::OathActivate { token, existing } => {
+                view.shown = self.shown_secret(token, *existing)?;
+                view.unconfirmed = !self.confirms();
+            }
+            At::Email { .. } => view.can_resend = true,
+            At::Failed(text) => view.error = Some(key(text)),
+            At::Done => view.outcome = self.outcome(),
+            _ => {}
+        }
+        Ok(view)
+    }
+
+    fn outcome(&self) -> Option<Outcome> {
+        let journey = &self.kept.journey;
+        let owner = self.owner.as_ref()?;
+        Some(Outcome {
+            user: owner.name.clone(),
+            amr: journey.evidence.iter().map(|evidence| evidence.name().to_owned()).collect(),
+            loa: journey.loa,
+            active_method: owner.active_method,
+        })
+    }
+
+    fn show_sent(&self, view: &mut View, challenge: &Id) -> Result<(), FlowError> {
+        let sent = self.sent(challenge)?;
+        view.expires_at_ms = sent.expires_at_ms;
+        view.delivering = sent.delivering;
+        view.decided = sent.decided;
+        view.can_resend = true;
+        if sent.failed && view.error.is_none() {
+            view.error = Some("sms.send_failed");
+        }
+        Ok(())
+    }
+
+    fn sent(&self, id: &Id) -> Result<Sent, FlowError> {
+        let found = self.app.store.read(|c| challenge::by_id(c, id))?;
+        let progress = found.map(|row| row.progress.aged(&self.now));
+        let state = progress.map(|progress| progress.state);
+        let expires = progress.and_then(|progress| progress.expires);
+        Ok(Sent {
+            expires_at_ms: expires
+                .filter(|_| state == Some(State::Waiting))
+                .and_then(|end| end.wall_ms(&self.now)),
+            delivering: state == Some(State::Delivering),
+            failed: state == Some(State::Failed),
+            decided: state.is_none_or(State::is_final),
+        })
+    }
+}

@@ -1,0 +1,63 @@
+//! What an operator does to a number that is bound (B.5.1): suspend, resume, remove.
+
+use domain::event::Event;
+use domain::names::UserName;
+
+use super::users::{self, UserView};
+use super::{Caller, FlowError, challenge};
+use crate::appliance::Appliance;
+use crate::store::{event, phone};
+
+/// State of a number that gets codes.
+pub(super) const VERIFIED: &str = "verified";
+/// State of a number that is set aside.
+pub(super) const SUSPENDED: &str = "suspended";
+
+/// What happens to the number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// It gets no codes until it is resumed.
+    Suspend,
+    /// It gets codes again.
+    Resume,
+    /// It is forgotten; the user may register another one.
+    Remove,
+}
+
+/// Changes a user's binding. Codes on their way to it are dead.
+///
+/// # Errors
+/// [`FlowError::NoUserOrPhone`] without a user or a number; [`FlowError::Conflict`] when its state does not allow it,
+/// which is an event.
+pub fn change(
+    app: &Appliance,
+    caller: &Caller,
+    name: &UserName,
+    change: Change,
+) -> Result<UserView, FlowError> {
+    let row = users::find(app, name)?;
+    let _order = app.lock_user(&row.id)?;
+    let bound = app.store.read(|c| phone::of_user(c, &row.id))?.ok_or(FlowError::NoUserOrPhone)?;
+    let (kind, next) = match change {
+        Change::Suspend => ("phone.suspended", Some(SUSPENDED)),
+        Change::Resume => ("phone.resumed", Some(VERIFIED)),
+        Change::Remove => ("phone.removed", None),
+    };
+    if next == Some(bound.state.as_str()) {
+        let event = Event::refused(app.clock.now().wall_ms, kind, caller.actor.clone(), "state");
+        app.refuse(event.about("user_ref", &row.user_ref))?;
+        return Err(FlowError::Conflict(format!("the number is {} already", bound.state)));
+    }
+    let superseding = challenge::superseding(app, &row.id, None)?;
+    let at = app.clock.now().wall_ms;
+    let event = app.event(kind, caller).about("user_ref", &row.user_ref);
+    app.store.write(move |w| {
+        challenge::supersede(w, &superseding, at)?;
+        match next {
+            Some(state) => phone::set_state(w, &bound.id, state)?,
+            None => phone::remove(w, &bound.id)?,
+        }
+        event::append(w, &event).map(drop)
+    })?;
+    users::view(app, row)
+}
