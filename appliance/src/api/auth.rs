@@ -97,11 +97,11 @@ fn by_application(row: ApplicationRow) -> Caller {
 fn operator(app: &Appliance, uid: u32) -> Result<Option<Caller>, FlowError> {
     let own = rustix::process::geteuid().as_raw();
     let (id, role, roles, rights) = if uid == 0 || uid == own {
-        (format!("uid {uid}"), BREAK_GLASS.to_owned(), Vec::new(), Rights::all())
+        (format!("uid {uid}"), BREAK_GLASS.to_owned(), Vec::new(), operators::rights_of_root(app))
     } else {
         let Some(row) = operators::by_uid(app, uid)? else { return Ok(None) };
         let names: Vec<&str> = row.roles.iter().map(|role| role.name()).collect();
-        (row.name.to_string(), names.join("+"), row.roles.clone(), operators::rights(&row))
+        (row.name.to_string(), names.join("+"), row.roles.clone(), operators::rights(app, &row))
     };
     let console = ApplicationName::parse(CONSOLE).expect("the console's name is a name");
     let row = applications::named(app, &console)?;

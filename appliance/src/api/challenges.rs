@@ -22,7 +22,7 @@ fn view(view: &challenge::View) -> wire::Challenge {
         expires_at: view.expires_at_ms.map(rfc3339),
         phone_masked: view.phone_masked.clone(),
         question: match &view.row.wanted {
-            Wanted::SentCode { .. } => None,
+            Wanted::SentCode { .. } | Wanted::SentLink { .. } => None,
             Wanted::Response { question, .. } => Some(question.to_string()),
         },
     }
@@ -43,11 +43,19 @@ pub(super) async fn create(
     Authenticated(caller): Authenticated,
     Json(new): Json<wire::NewChallenge>,
 ) -> Result<(StatusCode, axum::Json<wire::Challenge>), ApiError> {
-    let wire::NewChallenge { user, channel, token } = new;
+    let wire::NewChallenge { user, channel, authenticator, binding_message, token } = new;
+    let of_sms = authenticator.is_some() || binding_message.is_some();
     let made = match (channel.as_str(), token) {
         ("sms", None) => {
-            let order = move |app: &_, caller: &_| challenge::create(app, caller, &user);
+            let order = move |app: &_, caller: &_| {
+                challenge::create(app, caller, &user, authenticator.as_deref(), binding_message)
+            };
             api.act_as(caller, Right::Challenge, order).await?
+        }
+        ("ocra", _) if of_sms => {
+            return Err(ApiError::malformed(
+                "an authenticator and words for the user belong to the channel sms",
+            ));
         }
         ("ocra", token) => {
             let order = move |app: &_, caller: &_| ocra::order(app, caller, &user, token.as_deref());

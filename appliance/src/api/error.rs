@@ -13,7 +13,7 @@ use crate::error::FlowError;
 use crate::store::StoreError;
 
 /// Media type of a problem.
-const PROBLEM_JSON: HeaderValue = HeaderValue::from_static("application/problem+json");
+pub(super) const PROBLEM_JSON: HeaderValue = HeaderValue::from_static("application/problem+json");
 /// Seconds after which a retry is worth it.
 pub(super) const RETRY_AFTER: HeaderValue = HeaderValue::from_static("2");
 
@@ -72,6 +72,16 @@ impl ApiError {
         Self::new(StatusCode::METHOD_NOT_ALLOWED, "malformed", "this path does not take this method")
     }
 
+    /// A poll of the back-channel without an answer; the code is the protocol's.
+    pub(super) fn not_yet(code: &'static str, detail: &str) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, code, detail)
+    }
+
+    /// It does not fit what is there.
+    pub(super) fn conflict(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::CONFLICT, "conflict", detail)
+    }
+
     /// The body is too large.
     pub fn too_large(max: usize) -> Self {
         let detail = format!("a body has at most {max} bytes");
@@ -110,9 +120,14 @@ impl From<FlowError> for ApiError {
             FlowError::NotFound(what) => Self::not_found(what),
             FlowError::Forbidden(detail) => Self::forbidden(detail),
             FlowError::Conflict(_) => Self::new(StatusCode::CONFLICT, "conflict", detail),
+            FlowError::Step(key) => Self::new(StatusCode::CONFLICT, key, detail),
             FlowError::Invalid(_) => Self::malformed(detail),
             FlowError::NoUserOrPhone => Self::new(StatusCode::NOT_FOUND, "no-user-or-phonenumber", detail),
             FlowError::NoModem => Self::new(StatusCode::SERVICE_UNAVAILABLE, "modem-unavailable", detail),
+            FlowError::Letters(_) => {
+                tracing::error!(%detail, "letters");
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, "letters-unavailable", detail)
+            }
             FlowError::Tampered { .. } => {
                 tracing::error!(%detail, "tampering");
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, "store-unavailable", detail)
@@ -173,8 +188,8 @@ impl utoipa::IntoResponses for ApiError {
             ("429", "`rate-limited`: try again after `Retry-After` seconds"),
             (
                 "503",
-                "`hsm-unavailable`, `hsm-pin-latched`, `store-unavailable` or `modem-unavailable`: nothing was \
-                     done; try again after `Retry-After` seconds",
+                "`hsm-unavailable`, `hsm-pin-latched`, `store-unavailable`, `modem-unavailable` or \
+                     `letters-unavailable`: nothing was done; try again after `Retry-After` seconds",
             ),
         ];
         let problem = Ref::from_schema_name("Problem");

@@ -15,16 +15,23 @@ use utoipa_axum::routes;
 
 use crate::appliance::Appliance;
 use crate::flows::{Caller, FlowError};
+use crate::live::Live;
 
 mod applications;
 mod approvals;
 mod auth;
+mod backchannel;
 mod bench;
 mod body;
 mod challenges;
+mod config;
 mod error;
 mod events;
+mod flows;
+mod letters;
 mod messages;
+mod methods;
+mod oath;
 mod operators;
 mod patient;
 mod privacyidea;
@@ -47,22 +54,27 @@ const PLACE_WAIT: Duration = Duration::from_secs(5);
 
 /// What the handlers work with.
 pub struct Api {
-    app: Arc<Appliance>,
+    live: Arc<Live>,
     places: Arc<Semaphore>,
     prometheus: PrometheusHandle,
 }
 
 impl Api {
     /// Puts the parts together.
-    pub fn new(app: Arc<Appliance>, prometheus: PrometheusHandle) -> Arc<Self> {
-        Arc::new(Api { app, places: Arc::new(Semaphore::new(ACTS_MAX)), prometheus })
+    pub fn new(live: Arc<Live>, prometheus: PrometheusHandle) -> Arc<Self> {
+        Arc::new(Api { live, places: Arc::new(Semaphore::new(ACTS_MAX)), prometheus })
+    }
+
+    /// What the handlers work with.
+    pub(crate) fn appliance(&self) -> Arc<Appliance> {
+        self.live.current()
     }
 
     /// Runs a blocking act off the async threads.
     ///
     /// # Errors
     /// The act's own; [`FlowError::Busy`] when no place came free in time.
-    async fn act<T: Send + 'static>(
+    pub(crate) async fn act<T: Send + 'static>(
         self: &Arc<Self>,
         act: impl FnOnce(&Appliance) -> Result<T, FlowError> + Send + 'static,
     ) -> Result<T, ApiError> {
@@ -71,7 +83,7 @@ impl Api {
             Ok(Ok(place)) => place,
             _ => return Err(FlowError::Busy.into()),
         };
-        let app = Arc::clone(&self.app);
+        let app = self.live.current();
         let done = tokio::task::spawn_blocking(move || {
             let result = act(&app);
             if let Err(error) = &result
@@ -131,23 +143,62 @@ impl utoipa::Modify for KeyScheme {
     }
 }
 
-fn described() -> (Router<Arc<Api>>, utoipa::openapi::OpenApi) {
-    OpenApiRouter::with_openapi(Description::openapi())
+type Routes = OpenApiRouter<Arc<Api>>;
+
+/// What applications ask: codes, challenges, flows.
+fn logins(router: Routes) -> Routes {
+    router
         .routes(routes!(verify::verify))
         .routes(routes!(challenges::create))
         .routes(routes!(challenges::show, challenges::cancel))
         .routes(routes!(challenges::verify))
         .routes(routes!(challenges::resend))
+        .routes(routes!(flows::start))
+        .routes(routes!(flows::claim))
+        .routes(routes!(flows::show))
+        .routes(routes!(flows::answer))
+        .routes(routes!(flows::session))
+        .routes(routes!(backchannel::authorize))
+        .routes(routes!(backchannel::poll))
+}
+
+/// Users, their tokens, methods and letters.
+fn people(router: Routes) -> Routes {
+    router
         .routes(routes!(users::add, users::list))
         .routes(routes!(users::show))
-        .routes(routes!(users::set_phone))
+        .routes(routes!(users::set_phone, methods::remove_phone))
+        .routes(routes!(methods::suspend_phone))
+        .routes(routes!(methods::resume_phone))
         .routes(routes!(users::unlock))
+        .routes(routes!(methods::lock))
+        .routes(routes!(methods::show))
+        .routes(routes!(methods::set))
+        .routes(routes!(methods::set_password, methods::remove_password))
+        .routes(routes!(methods::set_email, methods::remove_email))
+        .routes(routes!(methods::set_address, methods::remove_address))
+        .routes(routes!(methods::set_lang))
+        .routes(routes!(oath::add, oath::show, oath::delete))
+        .routes(routes!(oath::renew))
+        .routes(routes!(oath::resync))
+        .routes(routes!(oath::secret))
         .routes(routes!(users::test_phone))
         .routes(routes!(tokens::add, tokens::of_user))
         .routes(routes!(tokens::list))
         .routes(routes!(tokens::show))
         .routes(routes!(tokens::change))
         .routes(routes!(tokens::resync))
+        .routes(routes!(messages::send))
+        .routes(routes!(messages::show))
+        .routes(routes!(letters::order, letters::list))
+        .routes(routes!(letters::run))
+        .routes(routes!(letters::show, letters::cancel))
+        .routes(routes!(letters::hand_over))
+}
+
+/// The bench.
+fn hardware(router: Routes) -> Routes {
+    router
         .routes(routes!(provisioning::assign))
         .routes(routes!(provisioning::host_key))
         .routes(routes!(provisioning::attest))
@@ -161,8 +212,11 @@ fn described() -> (Router<Arc<Api>>, utoipa::openapi::OpenApi) {
         .routes(routes!(bench::sign))
         .routes(routes!(bench::check))
         .routes(routes!(bench::stock))
-        .routes(routes!(messages::send))
-        .routes(routes!(messages::show))
+}
+
+/// Operators, applications, events, state.
+fn operation(router: Routes) -> Routes {
+    router
         .routes(routes!(events::list))
         .routes(routes!(applications::add, applications::list))
         .routes(routes!(applications::revoke))
@@ -175,12 +229,17 @@ fn described() -> (Router<Arc<Api>>, utoipa::openapi::OpenApi) {
         .routes(routes!(approvals::show))
         .routes(routes!(approvals::approve))
         .routes(routes!(approvals::deny))
+        .routes(routes!(config::activate))
         .routes(routes!(status::hsm))
         .routes(routes!(status::hsm_check))
         .routes(routes!(status::healthz))
         .routes(routes!(status::readyz))
         .routes(routes!(status::metrics))
-        .split_for_parts()
+}
+
+fn described() -> (Router<Arc<Api>>, utoipa::openapi::OpenApi) {
+    let router = OpenApiRouter::with_openapi(Description::openapi());
+    operation(hardware(people(logins(router)))).split_for_parts()
 }
 
 /// The API's description as it is served and as `docs/openapi.json` holds it.
@@ -193,6 +252,7 @@ pub fn openapi_json() -> String {
 
 /// All routes.
 pub fn router(api: Arc<Api>) -> Router {
+    let pages = crate::ui::routes(&api);
     let (described, _) = described();
     let description: Arc<str> = openapi_json().into();
     described
@@ -204,6 +264,7 @@ pub fn router(api: Arc<Api>) -> Router {
             }),
         )
         .merge(privacyidea::routes())
+        .merge(pages)
         .fallback(async || ApiError::not_found("path"))
         .method_not_allowed_fallback(async || ApiError::method_not_allowed())
         .with_state(api)

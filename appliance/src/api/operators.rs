@@ -13,6 +13,7 @@ use super::body::{Json, Path};
 use super::error::ApiError;
 use super::users::user_name;
 use super::{Api, wire};
+use crate::appliance::Appliance;
 use crate::clock::rfc3339;
 use crate::flows::approvals::{Act, guarded};
 use crate::flows::{Caller, FlowError, operators};
@@ -27,10 +28,10 @@ fn right_names(rights: Rights) -> Vec<String> {
     rights.iter().map(|right| right.name().to_owned()).collect()
 }
 
-fn view(row: OperatorRow) -> wire::Operator {
+fn view(app: &Appliance, row: OperatorRow) -> wire::Operator {
     wire::Operator {
         rights: right_names(if row.revoked_at.is_none() {
-            operators::rights(&row)
+            operators::rights(app, &row)
         } else {
             Rights::default()
         }),
@@ -81,7 +82,7 @@ pub(super) async fn add(
             guarded(app, caller, &act, |caller| operators::add(app, caller, &name, new.uid, &roles))
         })
         .await?;
-    Ok(answer(outcome, StatusCode::CREATED, view))
+    Ok(answer(outcome, StatusCode::CREATED, |row| view(&api.appliance(), row)))
 }
 
 /// List operators by name, also former ones.
@@ -92,7 +93,8 @@ pub(super) async fn list(
     Authenticated(caller): Authenticated,
 ) -> Result<axum::Json<wire::List<wire::Operator>>, ApiError> {
     let rows = api.act_as(caller, Right::Operators, |app, _| operators::list(app)).await?;
-    Ok(axum::Json(wire::List { items: rows.into_iter().map(view).collect(), next: None }))
+    let items = rows.into_iter().map(|row| view(&api.appliance(), row)).collect();
+    Ok(axum::Json(wire::List { items, next: None }))
 }
 
 /// Show an operator.
@@ -106,7 +108,7 @@ pub(super) async fn show(
 ) -> Result<axum::Json<wire::Operator>, ApiError> {
     let name = user_name(&text)?;
     let row = api.act_as(caller, Right::Operators, move |app, _| operators::find(app, &name)).await?;
-    Ok(axum::Json(view(row)))
+    Ok(axum::Json(view(&api.appliance(), row)))
 }
 
 /// End an operator at once. The user stays.
@@ -182,5 +184,5 @@ async fn change_role(
             guarded(app, caller, &act, |caller| operators::change_role(app, caller, &name, role, given))
         })
         .await?;
-    Ok(answer(outcome, StatusCode::OK, view))
+    Ok(answer(outcome, StatusCode::OK, |row| view(&api.appliance(), row)))
 }

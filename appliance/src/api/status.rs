@@ -32,7 +32,7 @@ pub(super) async fn healthz() -> &'static str {
         (status = 503, description = "It cannot; the body says why", body = wire::Readiness),
     ))]
 pub(super) async fn readyz(State(api): State<Arc<Api>>) -> Response {
-    let hsm = match api.app.hsm.status() {
+    let hsm = match api.appliance().hsm.status() {
         Status::Up { .. } => "up".to_owned(),
         Status::Down { error } => format!("{error}: {}", error.advice()),
     };

@@ -12,6 +12,7 @@ use serde::Deserialize;
 use super::auth::Authenticated;
 use super::body::{Json, Path, Query};
 use super::error::ApiError;
+use super::methods::method;
 use super::{Api, wire};
 use crate::clock::rfc3339;
 use crate::flows::{messages, users};
@@ -44,7 +45,7 @@ pub(super) fn number(text: &str) -> Result<Msisdn, ApiError> {
     Msisdn::parse(text).map_err(|error| ApiError::malformed(error.to_string()))
 }
 
-fn view(view: users::UserView) -> wire::User {
+pub(super) fn view(view: users::UserView) -> wire::User {
     wire::User {
         name: view.row.name.to_string(),
         user_ref: view.row.user_ref,
@@ -70,7 +71,16 @@ pub(super) async fn add(
 ) -> Result<(StatusCode, axum::Json<wire::User>), ApiError> {
     let name = user_name(&new.name)?;
     let contact_phone = new.phone.as_deref().map(number).transpose()?;
-    let new = users::NewUser { name, contact_phone, lang: new.lang };
+    let active_method = new.active_method.as_deref().map(method).transpose()?;
+    let new = users::NewUser {
+        name,
+        contact_phone,
+        lang: new.lang,
+        email: new.email,
+        address: new.address,
+        password: new.password,
+        active_method,
+    };
     let added =
         api.act_as(caller, Right::WriteUsers, move |app, caller| users::add(app, caller, new)).await?;
     Ok((StatusCode::CREATED, axum::Json(view(added))))

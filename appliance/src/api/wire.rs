@@ -2,9 +2,16 @@
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
+use zeroize::Zeroizing;
 
+mod flows;
+mod letters;
+mod methods;
 mod people;
 
+pub use flows::*;
+pub use letters::*;
+pub use methods::*;
 pub use people::*;
 
 /// A list with a cursor: give `next` as `after` to go on.
@@ -28,6 +35,19 @@ pub struct NewUser {
     /// Language tag (RFC 5646); `en` by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lang: Option<String>,
+    /// E-mail address.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub email: Option<String>,
+    /// Postal address: at most 6 lines of 1 to 60 characters.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub address: Vec<String>,
+    /// Local password: 8 to 256 characters.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    pub password: Option<Zeroizing<String>>,
+    /// The method in use; `PASSWORD` by default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub active_method: Option<String>,
 }
 
 /// A user.
@@ -49,6 +69,13 @@ pub struct User {
     pub failures: u32,
     /// RFC 3339.
     pub created_at: String,
+}
+
+/// The configuration in effect.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+pub struct Activated {
+    /// SHA-256 of the file's text, in hex.
+    pub sha256: String,
 }
 
 /// A number that someone has verified.
@@ -194,6 +221,12 @@ pub struct NewChallenge {
     pub user: String,
     /// `sms`, or `ocra` for a question that the user types into a token.
     pub channel: String,
+    /// With `sms`: the authenticator whose terms hold; it sends a code or a link.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub authenticator: Option<String>,
+    /// With `sms`: words for the user on the page of a link, at most 40 characters.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub binding_message: Option<String>,
     /// With `ocra`: this token; by default the user's first that is active.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub token: Option<String>,

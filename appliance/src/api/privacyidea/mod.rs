@@ -76,7 +76,7 @@ async fn poll_one(State(api): State<Arc<Api>>, Path(id): Path<String>) -> Respon
 type Answered = Result<(Answer, Option<String>), ApiError>;
 
 fn respond(api: &Api, answered: Answered) -> Response {
-    let now_ms = api.app.clock.now().wall_ms;
+    let now_ms = api.appliance().clock.now().wall_ms;
     match answered {
         Ok((answer, nonce)) => answer.into_response(now_ms, nonce),
         Err(failed) => answer::failure(&failed, now_ms),
