@@ -1,0 +1,127 @@
+//! What every page has: language, sender, headers that let nothing in from outside.
+
+use askama::Template;
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+
+use super::catalog;
+use crate::appliance::Appliance;
+use crate::flows::journey::PASSWORD_MIN;
+
+/// Nothing but our own style sheet and pictures; nobody frames us.
+const CSP: &str = "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; frame-ancestors 'none'; \
+                   form-action 'self'";
+
+/// What every page shows.
+pub(super) struct Page {
+    /// Language tag.
+    pub(super) lang: String,
+    /// Name of the appliance's owner.
+    pub(super) issuer: String,
+    /// Whether there is a logo.
+    pub(super) has_logo: bool,
+    /// Where the browser goes when the flow has ended: browsers hold `form-action` against the redirect after a form
+    /// too.
+    pub(super) return_origin: Option<String>,
+    /// Where the browser asks again by itself, and after how many seconds.
+    pub(super) refresh: Option<(u32, &'static str)>,
+}
+
+impl Page {
+    /// A page in a language.
+    pub(super) fn new(app: &Appliance, lang: &str) -> Self {
+        Page {
+            lang: catalog::serving(lang).unwrap_or(catalog::LANGUAGES[0]).to_owned(),
+            issuer: app.config.issuer.clone(),
+            has_logo: app.config.people.pages.logo.is_some(),
+            return_origin: None,
+            refresh: None,
+        }
+    }
+
+    /// A text of the catalogue.
+    pub(super) fn text(&self, key: &str) -> String {
+        catalog::text(&self.lang, key, &[])
+    }
+
+    /// The document's title: whoever hears it first hears of an error first.
+    pub(super) fn title(&self, title: &str, wrong: bool) -> String {
+        if wrong { self.text_with("ui-error-title", &[("title", title)]) } else { title.to_owned() }
+    }
+
+    /// What helps to fill a field in.
+    pub(super) fn hint(&self, key: &str) -> String {
+        self.text_with(key, &[("min", &PASSWORD_MIN.to_string())])
+    }
+
+    fn headers(&self, headers: &mut HeaderMap) {
+        let csp = match &self.return_origin {
+            Some(origin) => HeaderValue::from_str(&format!("{CSP} {origin}")),
+            None => Ok(HeaderValue::from_static(CSP)),
+        };
+        if let Some((seconds, path)) = self.refresh
+            && let Ok(value) = HeaderValue::from_str(&format!("{seconds}; url={path}"))
+        {
+            headers.insert(header::REFRESH, value);
+        }
+        for (name, value) in [
+            // An origin is graphic ASCII; without one the strictest is right.
+            (header::CONTENT_SECURITY_POLICY, csp.unwrap_or(HeaderValue::from_static(CSP))),
+            (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
+            (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
+            (header::REFERRER_POLICY, HeaderValue::from_static("no-referrer")),
+            (header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY")),
+        ] {
+            headers.insert(name, value);
+        }
+    }
+
+    /// A text of the catalogue with values.
+    pub(super) fn text_with(&self, key: &str, values: &[(&str, &str)]) -> String {
+        catalog::text(&self.lang, key, values)
+    }
+}
+
+/// A page as an answer: never stored, never framed, nothing from outside.
+pub(super) fn respond(status: StatusCode, shown: &(impl Template + AsRef<Page>)) -> Response {
+    match shown.render() {
+        Ok(html) => {
+            let mut response = (status, axum::response::Html(html)).into_response();
+            shown.as_ref().headers(response.headers_mut());
+            response
+        }
+        Err(error) => {
+            tracing::error!(%error, "a page could not be written");
+            StatusCode::INTERNAL_SERVER_ERROR.into_response()
+        }
+    }
+}
+
+/// A page that only says something.
+#[derive(Template)]
+#[template(path = "link.html")]
+pub(super) struct Said {
+    pub(super) page: Page,
+    pub(super) title: String,
+    pub(super) intro: String,
+    pub(super) error: Option<&'static str>,
+    pub(super) message: Option<String>,
+    pub(super) action: Option<String>,
+    /// Where to go from here, and the key of what that is called.
+    pub(super) onward: Option<(&'static str, &'static str)>,
+}
+
+impl AsRef<Page> for Said {
+    fn as_ref(&self) -> &Page {
+        &self.page
+    }
+}
+
+impl Said {
+    /// Something went wrong that no step can show.
+    pub(super) fn error(page: Page, key: &'static str) -> Self {
+        let (title, intro) = (page.text("failed-title"), page.text(key));
+        let onward = Some(("/ui/login", "ui-start-again"));
+        Said { page, title, intro, error: Some(key), message: None, action: None, onward }
+    }
+}

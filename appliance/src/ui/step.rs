@@ -1,0 +1,417 @@
+//! The pages of a flow's steps: one template, filled from what is asked.
+
+use askama::Template;
+use axum::http::StatusCode;
+use axum::response::Response;
+
+use super::page::{Page, respond};
+use crate::appliance::Appliance;
+use crate::flows::journey::{Asked, Details, Input, PASSWORD_MAX, PASSWORD_MIN, Shown, View};
+use domain::flow::Purpose;
+
+/// Seconds before a waiting page asks whether the phone has decided. That request is held, so that the page in front of
+/// the user is seldom replaced.
+const WAIT_REFRESH_S: u32 = 1;
+/// Where it asks.
+const WAIT: &str = "/ui/sms/wait?hold=1";
+/// Longest text of a field, in characters, where no other limit stands.
+const FIELD_MAX: usize = 128;
+/// Longest address as typed, in characters.
+const ADDRESS_MAX: usize = 600;
+
+/// A field of the form.
+struct Field {
+    name: &'static str,
+    label: &'static str,
+    hint: Option<&'static str>,
+    kind: &'static str,
+    autocomplete: &'static str,
+    max: usize,
+    numeric: bool,
+    required: bool,
+    value: String,
+}
+
+impl Field {
+    fn new(name: &'static str, label: &'static str, kind: &'static str, autocomplete: &'static str) -> Self {
+        let (max, value) = (FIELD_MAX, String::new());
+        Field { name, label, hint: None, kind, autocomplete, max, numeric: false, required: true, value }
+    }
+
+    fn code() -> Self {
+        let hint = Some("field-otp-hint");
+        let field = Field::new("otp", "field-otp", "text", "one-time-code");
+        Field { hint, numeric: true, max: 16, ..field }
+    }
+}
+
+struct Button {
+    action: &'static str,
+    label: &'static str,
+}
+
+struct Error {
+    key: &'static str,
+    text: String,
+    /// The one field that it is about; none where it may be any.
+    field: Option<&'static str>,
+}
+
+impl Error {
+    fn is_about(&self, field: &str) -> bool {
+        self.field.is_none_or(|about| about == field)
+    }
+}
+
+fn field_of(key: &str) -> Option<&'static str> {
+    Some(match key {
+        "details.error.name" => "username",
+        "details.error.password" => "password",
+        "details.error.email" => "email",
+        "details.error.address" => "address",
+        _ => return None,
+    })
+}
+
+#[derive(Template)]
+#[template(path = "step.html")]
+struct StepPage<'v> {
+    page: Page,
+    title: String,
+    intro: String,
+    error: Option<Error>,
+    notices: Vec<String>,
+    shown: Option<&'v Shown>,
+    action: Option<&'static str>,
+    csrf: String,
+    options: &'v [crate::flows::journey::Offered],
+    fields: Vec<Field>,
+    go: &'static str,
+    buttons: Vec<Button>,
+    onward: Option<(&'static str, &'static str)>,
+}
+
+impl StepPage<'_> {
+    fn is_wrong(&self, field: &Field) -> bool {
+        self.error.as_ref().is_some_and(|error| error.is_about(field.name))
+    }
+
+    /// What stands around a field and belongs to it: its hint, and the error that is about it.
+    fn described(&self, field: &Field) -> String {
+        let hint = field.hint.map(|_| format!("{}-hint", field.name));
+        let wrong = self.is_wrong(field);
+        let ids: Vec<String> = hint.into_iter().chain(wrong.then(|| "error-text".to_owned())).collect();
+        let described =
+            if ids.is_empty() { String::new() } else { format!("aria-describedby=\"{}\"", ids.join(" ")) };
+        let invalid = if wrong { " aria-invalid=\"true\"" } else { "" };
+        format!("{described}{invalid}")
+    }
+
+    /// The first field, or the first one that is wrong.
+    fn has_focus(&self, field: &Field) -> bool {
+        let wrong = self.fields.iter().find(|field| self.is_wrong(field));
+        wrong.or(self.fields.first()).is_some_and(|first| first.name == field.name)
+    }
+}
+
+impl AsRef<Page> for StepPage<'_> {
+    fn as_ref(&self) -> &Page {
+        &self.page
+    }
+}
+
+/// The path of a step's page (SMS-42, MOB-28).
+pub(super) fn path(view: &View) -> &'static str {
+    match view.asked {
+        Asked::Username => "/ui/sms/username",
+        Asked::Password => "/ui/login",
+        Asked::Select => "/ui/select",
+        Asked::SmsCode => "/ui/sms/code",
+        Asked::SmsWait => "/ui/sms/wait",
+        Asked::Info => "/ui/sms/info",
+        Asked::Number if view.changing => "/ui/sms/register",
+        Asked::Number => "/ui/number",
+        Asked::NumberVerify if view.changing => "/ui/sms/confirm",
+        Asked::NumberVerify => "/ui/number/verify",
+        Asked::NoLetter => "/ui/number/letter",
+        Asked::OathCode => "/ui/oath/verify",
+        Asked::OathActivate => "/ui/oath/activate",
+        Asked::EmailCode => "/ui/email/code",
+        Asked::Details => "/ui/register",
+        Asked::Migrate => "/ui/migrate",
+        Asked::Done => "/ui/done",
+        Asked::Failed => "/ui/failed",
+    }
+}
+
+/// All paths of [`path`].
+pub(super) const PATHS: [&str; 18] = [
+    "/ui/sms/username",
+    "/ui/select",
+    "/ui/sms/code",
+    "/ui/sms/wait",
+    "/ui/sms/info",
+    "/ui/sms/register",
+    "/ui/sms/confirm",
+    "/ui/sms/done",
+    "/ui/number",
+    "/ui/number/verify",
+    "/ui/number/letter",
+    "/ui/number/done",
+    "/ui/oath/verify",
+    "/ui/oath/activate",
+    "/ui/email/code",
+    "/ui/migrate",
+    "/ui/done",
+    "/ui/failed",
+];
+
+/// A page's words: title, introduction.
+fn words(page: &Page, view: &View) -> (String, String) {
+    let user = view.user.as_ref().map_or("", |name| name.as_str());
+    // A word joiner: the dots and the digits after them stay on one line.
+    let phone = view.phone_masked.as_deref().unwrap_or_default().replace('…', "…\u{2060}");
+    let (title, intro) = match view.asked {
+        Asked::Username => ("username-title", "username-intro"),
+        Asked::Password if view.user.is_some() => ("password-title", "password-intro-known"),
+        Asked::Password => ("password-title", "password-intro"),
+        Asked::Select => ("select-title", "select-intro"),
+        Asked::SmsCode => ("sms-code-title", "sms-code-intro"),
+        Asked::SmsWait => ("sms-wait-title", "sms-wait-intro"),
+        Asked::Info => ("sms-info-title", "sms-info-intro"),
+        Asked::Number => ("number-title", "number-intro"),
+        Asked::NumberVerify if view.wants_iak => ("number-verify-title", "number-verify-intro-iak"),
+        Asked::NumberVerify => ("number-verify-title", "number-verify-intro"),
+        Asked::NoLetter => ("no-letter-title", "no-letter-intro"),
+        Asked::OathCode => ("oath-code-title", "oath-code-intro"),
+        Asked::OathActivate if view.unconfirmed => ("oath-activate-title", "oath-activate-scan"),
+        Asked::OathActivate => ("oath-activate-title", "oath-activate-intro"),
+        Asked::EmailCode => ("email-code-title", "email-code-intro"),
+        Asked::Details => ("details-title", "details-intro"),
+        Asked::Migrate => ("migrate-title", "migrate-intro"),
+        Asked::Done if view.purpose == Purpose::SelfService => ("done-title", "done-changed"),
+        Asked::Done if view.purpose == Purpose::SelfRegistration => ("done-title", "done-registered"),
+        Asked::Done => ("done-title", "done-intro"),
+        Asked::Failed => ("failed-title", "failed-intro"),
+    };
+    (page.text(title), page.text_with(intro, &[("user", user), ("phone", &phone)]))
+}
+
+fn fields(view: &View) -> Vec<Field> {
+    let name = || Field::new("username", "field-name", "text", "username");
+    let password =
+        |fill| Field { max: PASSWORD_MAX, ..Field::new("password", "field-password", "password", fill) };
+    match view.asked {
+        Asked::Username => vec![name()],
+        Asked::Password if view.user.is_some() => vec![password("current-password")],
+        Asked::Password => vec![name(), password("current-password")],
+        Asked::OathActivate if view.unconfirmed => Vec::new(),
+        Asked::SmsCode | Asked::OathCode | Asked::OathActivate | Asked::EmailCode => vec![Field::code()],
+        Asked::Number => {
+            let hint = Some("field-number-hint");
+            vec![Field { hint, max: 32, ..Field::new("number", "field-number", "tel", "tel") }]
+        }
+        Asked::NumberVerify if view.wants_iak => {
+            let hint = Some("field-iak-hint");
+            let iak = Field { hint, max: 24, ..Field::new("iak", "field-iak", "text", "off") };
+            vec![Field::code(), iak]
+        }
+        Asked::NumberVerify => vec![Field::code()],
+        Asked::Details => vec![
+            name(),
+            Field { hint: Some("field-password-hint"), ..password("new-password") },
+            Field { required: false, max: 254, ..Field::new("email", "field-email", "email", "email") },
+            Field {
+                required: false,
+                hint: Some("field-address-hint"),
+                max: ADDRESS_MAX,
+                ..Field::new("address", "field-address", "textarea", "street-address")
+            },
+        ],
+        Asked::Select
+        | Asked::Migrate
+        | Asked::SmsWait
+        | Asked::Info
+        | Asked::NoLetter
+        | Asked::Done
+        | Asked::Failed => Vec::new(),
+    }
+}
+
+fn refilled(fields: Vec<Field>, typed: &Typed) -> Vec<Field> {
+    let refill = |field: Field| {
+        let value = typed.of(field.name).map(|text| text.chars().take(field.max).collect());
+        Field { value: value.unwrap_or_default(), ..field }
+    };
+    fields.into_iter().map(refill).collect()
+}
+
+fn buttons(view: &View) -> Vec<Button> {
+    let ended = matches!(view.asked, Asked::Done | Asked::Failed);
+    [
+        (view.can_resend && view.asked == Asked::SmsWait, "resend", "ui-resend-link"),
+        (view.can_resend && view.asked != Asked::SmsWait, "resend", "ui-resend"),
+        (view.can_register, "register", "ui-register"),
+        (view.can_back, "back", "ui-back"),
+        (view.can_skip, "skip", "ui-skip"),
+        (view.can_order, "order", "no-letter-order"),
+        (!ended, "cancel", "ui-cancel"),
+    ]
+    .into_iter()
+    .filter(|(there, ..)| *there)
+    .map(|(_, action, label)| Button { action, label })
+    .collect()
+}
+
+/// Minutes and seconds: a time of day would need the user's own zone.
+fn left(ms: i64) -> String {
+    let seconds = ms.max(0) / 1000;
+    format!("{}:{:02}", seconds / 60, seconds % 60)
+}
+
+/// The page of a flow.
+pub(super) fn render(app: &Appliance, view: &View, csrf: String, typed: &Typed) -> Response {
+    let mut page = Page::new(app, &view.lang);
+    let (title, intro) = words(&page, view);
+    let min = PASSWORD_MIN.to_string();
+    let error = view.error.map(|key| Error {
+        key,
+        text: page.text_with(key, &[("min", &min)]),
+        field: field_of(key),
+    });
+    let link = view.asked == Asked::SmsWait;
+    let notice = |key| if link && key == "resent" { "resent-link" } else { key };
+    let mut notices: Vec<String> = view.notice.map(|key| page.text(notice(key))).into_iter().collect();
+    if view.delivering && notices.is_empty() {
+        notices.push(page.text("delivering"));
+    }
+    if let Some(ms) = view.expires_at_ms {
+        let key = if link { "expires-in-link" } else { "expires-in" };
+        notices.push(page.text_with(key, &[("left", &left(ms - app.clock.now().wall_ms))]));
+    }
+    if link {
+        page.refresh = Some((WAIT_REFRESH_S, WAIT));
+    }
+    page.return_origin.clone_from(&view.return_origin);
+    let (action, onward) = match view.asked {
+        Asked::Done | Asked::Failed if view.portal => (None, Some(("/ui/self", "portal-title"))),
+        Asked::Failed => (None, Some(("/ui/login", "ui-start-again"))),
+        Asked::Done if view.purpose == Purpose::SelfRegistration => {
+            (None, Some(("/ui/login", "password-title")))
+        }
+        Asked::Done => (None, None),
+        _ => (Some(path(view)), None),
+    };
+    let go = if view.asked == Asked::SmsWait { "ui-check-again" } else { "ui-continue" };
+    let status = if view.error.is_some() { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::OK };
+    let page = StepPage {
+        title,
+        intro,
+        error,
+        notices,
+        shown: view.shown.as_ref(),
+        action,
+        csrf,
+        options: &view.options,
+        // A name at a login is not repeated: for every name the answer is the same, byte by byte (SMS-08).
+        fields: if matches!(view.asked, Asked::Details | Asked::Number) {
+            refilled(fields(view), typed)
+        } else {
+            fields(view)
+        },
+        go,
+        buttons: buttons(view),
+        onward,
+        page,
+    };
+    respond(status, &page)
+}
+
+/// What a user has typed that may stand in the form again after an error: nothing secret.
+#[derive(Clone, Default)]
+pub(super) struct Typed {
+    username: Option<String>,
+    number: Option<String>,
+    email: Option<String>,
+    address: Option<String>,
+}
+
+impl Typed {
+    fn of(&self, field: &str) -> Option<&str> {
+        match field {
+            "username" => self.username.as_deref(),
+            "number" => self.number.as_deref(),
+            "email" => self.email.as_deref(),
+            "address" => self.address.as_deref(),
+            _ => None,
+        }
+    }
+}
+
+/// What a form may hold.
+#[derive(serde::Deserialize, Default)]
+#[serde(default)]
+pub(super) struct Form {
+    pub(super) csrf: String,
+    action: Option<String>,
+    option: Option<String>,
+    username: Option<String>,
+    password: Option<String>,
+    number: Option<String>,
+    otp: Option<String>,
+    iak: Option<String>,
+    email: Option<String>,
+    address: Option<String>,
+}
+
+impl Form {
+    /// What may be shown again.
+    pub(super) fn typed(&self) -> Typed {
+        Typed {
+            username: self.username.clone(),
+            number: self.number.clone(),
+            email: self.email.clone(),
+            address: self.address.clone(),
+        }
+    }
+
+    /// The answer that a form is, for the step it was shown with.
+    pub(super) fn input(self, asked: Asked) -> Option<Input> {
+        match self.action.as_deref() {
+            None => {}
+            Some("resend") => return Some(Input::Resend),
+            Some("register") => return Some(Input::Register),
+            Some("back") => return Some(Input::Back),
+            Some("skip") => return Some(Input::Skip),
+            Some("order") => return Some(Input::OrderLetter),
+            Some("cancel") => return Some(Input::Cancel),
+            Some(_) => return None,
+        }
+        let secret = |text: Option<String>| zeroize::Zeroizing::new(text.unwrap_or_default());
+        let given = |text: Option<String>| text.filter(|text| !text.trim().is_empty());
+        Some(match asked {
+            Asked::Username => Input::Username(self.username.unwrap_or_default()),
+            Asked::Password => Input::Password { name: self.username, password: secret(self.password) },
+            Asked::Select | Asked::Migrate => Input::Choose(self.option?),
+            Asked::Number => Input::Number(self.number.unwrap_or_default()),
+            Asked::NumberVerify => Input::Verify {
+                otp: self.otp.unwrap_or_default(),
+                iak: given(self.iak).map(zeroize::Zeroizing::new),
+            },
+            Asked::OathActivate if self.otp.is_none() => Input::Continue,
+            Asked::SmsCode | Asked::OathCode | Asked::OathActivate | Asked::EmailCode => {
+                Input::Verify { otp: self.otp.unwrap_or_default(), iak: None }
+            }
+            Asked::Details => Input::Details(Details {
+                name: self.username.unwrap_or_default(),
+                password: secret(self.password),
+                email: given(self.email),
+                address: given(self.address)
+                    .map(|text| text.lines().map(|line| line.trim().to_owned()).collect())
+                    .unwrap_or_default(),
+            }),
+            Asked::SmsWait | Asked::Info | Asked::NoLetter => Input::Continue,
+            Asked::Done | Asked::Failed => return None,
+        })
+    }
+}
