@@ -6,11 +6,13 @@ use std::process::ExitCode;
 use clap::Subcommand;
 use serde_json::json;
 
+use super::client::Client;
 use super::output::{Failure, print};
 use super::{EXIT_USAGE, Global};
+use crate::api::wire;
 use crate::config::{self, ConfigError};
 
-/// Check configuration files.
+/// Check the configuration, and let it take effect.
 #[derive(Subcommand)]
 pub(super) enum ConfigCommand {
     /// Check a file and print each finding as `file:line: key: text`. Needs no daemon.
@@ -18,10 +20,15 @@ pub(super) enum ConfigCommand {
         /// The file; the one of --config by default.
         file: Option<PathBuf>,
     },
+    /// Let the daemon read its configuration file again. With a fault in it the former one stays in effect.
+    Activate,
 }
 
 pub(super) fn run(global: &Global, command: ConfigCommand) -> Result<ExitCode, Failure> {
-    let ConfigCommand::Check { file } = command;
+    let file = match command {
+        ConfigCommand::Check { file } => file,
+        ConfigCommand::Activate => return activate(global),
+    };
     let path = file.unwrap_or_else(|| global.config.clone());
     match config::load(&path) {
         Ok(config) => {
@@ -45,4 +52,9 @@ pub(super) fn run(global: &Global, command: ConfigCommand) -> Result<ExitCode, F
         }
         Err(error) => Err(Failure::usage(error)),
     }
+}
+
+fn activate(global: &Global) -> Result<ExitCode, Failure> {
+    let done: wire::Activated = Client::new(global)?.post("/v1/config/activate", &json!({}))?;
+    print(global, &done, |done| format!("in effect: SHA-256 {}", done.sha256))
 }

@@ -16,9 +16,13 @@ mod config;
 mod demo;
 mod events;
 mod hsm;
+mod letter;
+mod messages;
 mod modem;
+mod oath;
 mod operator;
 mod output;
+mod prompt;
 mod serve;
 mod sms;
 pub(crate) mod technician;
@@ -75,23 +79,32 @@ pub(crate) struct Global {
 enum Command {
     /// Run the daemon.
     Serve,
-    /// Check configuration files.
+    /// Check the configuration, and let it take effect.
     #[command(subcommand)]
     Config(config::ConfigCommand),
     /// Initialise and inspect the HSM.
     #[command(subcommand)]
     Hsm(hsm::HsmCommand),
-    /// Add, show and unlock users; bind phone numbers.
+    /// Users: add, show, lock; passwords, addresses, methods, numbers.
     #[command(subcommand)]
     User(user::UserCommand),
     /// Enrol and manage tokens.
     #[command(subcommand)]
     Token(token::TokenCommand),
+    /// OATH accounts: make, show, end, renew.
+    #[command(subcommand)]
+    Oath(oath::OathCommand),
     /// Verify a code.
     Verify(verify::VerifyArgs),
+    /// Order, typeset and follow activation letters.
+    #[command(subcommand)]
+    Letter(letter::LetterCommand),
     /// Send and follow text messages through the daemon.
     #[command(subcommand)]
     Sms(sms::SmsCommand),
+    /// Check the texts for people. Needs no daemon.
+    #[command(subcommand)]
+    Messages(messages::MessagesCommand),
     /// Talk to GSM modems, encode and decode SMS, emulate a modem.
     #[command(subcommand)]
     Modem(modem::ModemCommand),
@@ -149,7 +162,10 @@ pub fn main() -> ExitCode {
         Command::Hsm(command) => hsm::run(&global, command),
         Command::User(command) => user::run(&global, command),
         Command::Token(command) => token::run(&global, command),
+        Command::Oath(command) => oath::run(&global, command),
+        Command::Messages(command) => messages::run(&global, &command),
         Command::Verify(args) => verify::run(&global, args),
+        Command::Letter(command) => letter::run(&global, command),
         Command::Sms(command) => sms::run(&global, command),
         Command::Technician(command) => technician::run(&global, command),
         Command::App(command) => app::run(&global, command),

@@ -15,6 +15,6 @@ pub(super) fn run(global: &Global) -> Result<ExitCode, Failure> {
     for key in &config.idle_keys {
         tracing::warn!(key, "understood, but without effect in this version");
     }
-    daemon::serve(config).map_err(|error| Failure::unavailable(format!("{error:#}")))?;
+    daemon::serve(config, &global.config).map_err(|error| Failure::unavailable(format!("{error:#}")))?;
     Ok(ExitCode::from(EXIT_DONE))
 }

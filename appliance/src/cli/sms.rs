@@ -12,6 +12,9 @@ use crate::api::wire;
 /// Send and follow text messages through the daemon.
 #[derive(Subcommand)]
 pub(super) enum SmsCommand {
+    /// What text messages to a user depend on: the method in use, the number, the letters.
+    #[command(subcommand)]
+    Token(SmsTokenCommand),
     /// Send a test text to a user's verified number.
     Test {
         /// Name of the user.
@@ -36,9 +39,23 @@ pub(super) enum SmsCommand {
     },
 }
 
+/// What text messages to a user depend on.
+#[derive(Subcommand)]
+pub(super) enum SmsTokenCommand {
+    /// Show it (MOB-29).
+    Show {
+        /// Name of the user.
+        user: String,
+    },
+}
+
 pub(super) fn run(global: &Global, command: SmsCommand) -> Result<ExitCode, Failure> {
     let client = Client::new(global)?;
     let message: wire::Message = match command {
+        SmsCommand::Token(SmsTokenCommand::Show { user }) => {
+            let methods: wire::Methods = client.get(&format!("/v1/users/{}/methods", segment(&user)))?;
+            return print(global, &methods, super::user::methods_text);
+        }
         SmsCommand::Test { user } => {
             client.post(&format!("/v1/users/{}/phone/test", segment(&user)), &serde_json::json!({}))?
         }

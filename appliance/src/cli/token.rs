@@ -1,5 +1,6 @@
 //! `countersign token ...`.
 
+use std::borrow::Borrow;
 use std::io::Read;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -261,7 +262,7 @@ fn read_bounded(path: &PathBuf) -> Result<Zeroizing<String>, Failure> {
     Ok(text)
 }
 
-fn describe(token: &wire::Token) -> String {
+pub(super) fn describe(token: &wire::Token) -> String {
     let period = token.period.map_or(String::new(), |period| format!(", {period} s"));
     let suite = token.suite.as_ref().map_or(String::new(), |suite| format!("\nsuite     {suite}"));
     let last = token.last_used.map_or("none".to_owned(), |last| last.to_string());
@@ -282,11 +283,12 @@ fn describe(token: &wire::Token) -> String {
 }
 
 /// Tokens as a table.
-pub(super) fn tokens_table(list: &wire::List<wire::Token>) -> String {
+pub(super) fn tokens_table<T: Borrow<wire::Token>>(list: &wire::List<T>) -> String {
     let rows: Vec<[String; 6]> = list
         .items
         .iter()
         .map(|token| {
+            let token = token.borrow();
             [
                 token.serial.clone(),
                 token.kind.clone(),
