@@ -20,6 +20,7 @@ mod stage;
 mod steps;
 mod stop;
 mod tour;
+mod visitor;
 
 pub(crate) use directory::DirectoryError;
 pub(crate) use screen::Screen;

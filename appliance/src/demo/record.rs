@@ -41,6 +41,7 @@ pub(super) struct User {
     pub(super) hotp_secret: String,
     pub(super) hotp_serial: String,
     pub(super) phone: &'static str,
+    pub(super) password: String,
 }
 
 #[derive(Serialize)]

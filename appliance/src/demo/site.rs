@@ -27,6 +27,9 @@ const SOCKET_PATH_MAX: usize = 107;
 /// Bytes of a PIN before they are written in hex.
 const PIN_LEN: usize = 8;
 
+/// What people meet on the pages.
+const PEOPLE: &str = include_str!("people.toml");
+
 /// Why nothing can be set up.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum SiteError {
@@ -109,7 +112,7 @@ address = "127.0.0.1:{port}"
 [[modem]]
 id = "emulated"
 port = {modem}
-{provisioning}"#,
+{PEOPLE}{provisioning}"#,
             state = text(self.dir.clone()),
             module = self.module,
             pin = text(self.pin_file()),

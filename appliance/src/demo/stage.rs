@@ -11,11 +11,14 @@ use super::http::{self, Answer};
 use super::record::{Environment, Hsm, Record, User, Users, child_of};
 use super::screen::Screen;
 use super::service::Service;
-use super::site::{Site, TOKEN_LABEL};
+use super::site::{Site, TOKEN_LABEL, random_hex};
 use super::stop::Stop;
 
 /// Her phone: nobody's, since no message leaves the emulator.
 pub(super) const PHONE: &str = "+41790000101";
+
+/// Bytes of her password before they are written in hex.
+const PASSWORD_LEN: usize = 6;
 
 /// The two keys of the demo's applications.
 pub(super) struct Keys {
@@ -45,6 +48,8 @@ pub(super) struct Stage<'a> {
     pub(super) modem: Option<Service>,
     pub(super) daemon: Option<Service>,
     pub(super) port: u16,
+    /// Alice's, for the pages.
+    pub(super) password: String,
     pub(super) keys: Option<Keys>,
     pub(super) alice: Option<Alice>,
     pub(super) used_totp: Option<String>,
@@ -61,6 +66,7 @@ impl<'a> Stage<'a> {
             modem: None,
             daemon: None,
             port: 0,
+            password: random_hex(PASSWORD_LEN),
             keys: None,
             alice: None,
             used_totp: None,
@@ -158,6 +164,7 @@ impl<'a> Stage<'a> {
                     hotp_secret: alice.hotp.secret().to_owned(),
                     hotp_serial: alice.hotp_serial.clone(),
                     phone: PHONE,
+                    password: self.password.clone(),
                 },
             },
             config: self.site.config(),

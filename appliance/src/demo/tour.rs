@@ -25,8 +25,16 @@ pub(super) fn show(stage: &mut Stage<'_>, record: &Record) -> io::Result<()> {
         format!("{cli} verify --user alice CODE"),
         format!("{cli} events"),
     ];
+    let login = format!("{}/ui/login", record.ui);
+    let register = format!("{}/ui/register", record.ui);
     let all = stage.site.dir().join("demo.json");
     let screen = &mut *stage.screen;
+    screen.heading("→", "Try it in a browser")?;
+    screen.copyable(&login)?;
+    screen.copyable(&register)?;
+    screen.note(&format!("Log in as alice with the password {}", record.users.alice.password))?;
+    screen.note("Codes and links that go to her phone are the last line of the modem's journal:")?;
+    screen.copyable(&commands[0])?;
     screen.heading("→", "Try it from another terminal")?;
     screen.note("CODE is what your authenticator app shows, or what the SMS says; ID is the challenge's.")?;
     screen.say("\n")?;

@@ -1,4 +1,4 @@
-//! Step 9: the events of all the steps before, each chained to the one before it.
+//! Step 10: the events of all the steps before, each chained to the one before it.
 
 use anyhow::{Context, bail, ensure};
 use serde_json::Value;
@@ -6,10 +6,10 @@ use serde_json::Value;
 use crate::demo::stage::{Stage, text};
 
 /// What must be there in this order, with reasons; the modem's own events may lie between.
-const EXPECTED: [(&str, &str); 13] = [
+const EXPECTED: [(&str, &str); 20] = [
     ("application.added", ""),
     ("application.added", ""),
-    ("user.added", ""),
+    ("user.registered", ""),
     ("phone.registered", ""),
     ("oath.secret_added", ""),
     ("oath.secret_added", ""),
@@ -20,9 +20,16 @@ const EXPECTED: [(&str, &str); 13] = [
     ("sms.challenge_ordered", ""),
     ("sms.challenge_sent", ""),
     ("sms.verified", ""),
+    // The SMS code a second time.
+    ("sms.failed", "replay"),
+    // On the pages.
+    ("login.verified", ""),
+    ("sms.challenge_ordered", ""),
+    ("sms.challenge_sent", ""),
+    ("sms.failed", "wrong"),
+    ("sms.verified", ""),
+    ("flow.done", ""),
 ];
-/// What comes last: the SMS code a second time.
-const LAST: (&str, &str) = ("sms.failed", "replay");
 
 /// Lists the events, and checks their order and their chain.
 pub(super) fn in_order(stage: &mut Stage<'_>) -> anyhow::Result<String> {
@@ -32,7 +39,7 @@ pub(super) fn in_order(stage: &mut Stage<'_>) -> anyhow::Result<String> {
         stage.screen.answer(&row(event)?)?;
     }
     let mut rest = events.iter();
-    for (kind, reason) in EXPECTED.into_iter().chain([LAST]) {
+    for (kind, reason) in EXPECTED {
         let found =
             |event: &Value| event["type"] == kind && event["reason"].as_str().unwrap_or_default() == reason;
         if !rest.any(found) {

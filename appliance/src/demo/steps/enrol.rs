@@ -1,7 +1,8 @@
-//! Step 2: the applications' keys; alice, her phone number and her two tokens.
+//! Step 2: the applications' keys; alice with a password, her phone number and her two tokens.
 
 use anyhow::{Context, ensure};
 
+use super::pages;
 use crate::demo::authenticator::Authenticator;
 use crate::demo::stage::{Alice, Keys, PHONE, Stage, text};
 
@@ -16,7 +17,8 @@ pub(super) fn enrol(stage: &mut Stage<'_>) -> anyhow::Result<String> {
     stage.screen.command(&format!("export APP_KEY={}", keys.app))?;
     stage.keys = Some(keys);
 
-    let user = stage.cli_json(&["user", "add", "alice", "--lang", "en"])?;
+    pages::register(stage)?;
+    let user = stage.cli_json(&["user", "show", "alice"])?;
     ensure!(user["state"] == "active", "alice is not active");
     let user = stage.cli_json(&["user", "phone", "set", "alice", PHONE, "--verified-by", "demo"])?;
     stage.screen.answer(&format!("her number is bound: {}", text(&user, "phone_masked")?))?;

@@ -12,19 +12,21 @@ mod audit;
 mod codes;
 mod enrol;
 mod hsm;
+mod pages;
 mod sms;
 
 type Step = fn(&mut Stage<'_>) -> anyhow::Result<String>;
 
-const STEPS: [(&str, Step); 9] = [
+const STEPS: [(&str, Step); 10] = [
     ("The HSM makes its keys, and nobody can read them", hsm::initialise),
-    ("An application gets a key, alice gets her tokens", enrol::enrol),
+    ("An application gets a key, alice registers and gets her tokens", enrol::enrol),
     ("Her phone's TOTP code is accepted", codes::totp_accepted),
     ("The same code a second time is refused", codes::totp_replayed),
     ("A HOTP code is accepted after two were pressed and not used", codes::hotp_ahead),
     ("A wrong code is refused", codes::wrong_refused),
     ("A code goes out by SMS", sms::ordered),
     ("The SMS code is accepted once", sms::verified),
+    ("Alice logs in on the pages", pages::log_in),
     ("The audit shows it all, in order", audit::in_order),
 ];
 
