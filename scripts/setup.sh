@@ -12,9 +12,12 @@ runtime=(ca-certificates softhsm2)
 # Compilers: SQLite and libFuzzer are built from source.
 build=(build-essential curl git pkg-config)
 # Judges and peers of the tests that are not ours: PKCS#11 tools, an emulated board, OATH and SMS codecs, a
-# QR reader, readers of PDF, udev's own parser; tmux, socat, jq and sqlite3 drive and inspect.
-judges=(gammu jq oathtool opensc opensc-pkcs11 poppler-utils qemu-system-arm qpdf socat sqlite3 tmux tshark udev
+# QR reader, readers of PDF, udev's own parser, a browser; tmux, socat, jq and sqlite3 drive and inspect.
+judges=(chromium chromium-driver gammu jq oathtool opensc opensc-pkcs11 pamtester poppler-utils qemu-system-arm qpdf socat sqlite3 tmux tshark udev
     zbar-tools)
+
+# Fetches axe-core (scripts/axe.sh); whichever npm is in PATH serves.
+command -v npm >/dev/null || judges+=(npm)
 
 # Any version serves; this one is installed where there is none.
 nextest=0.9.143

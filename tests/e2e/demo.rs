@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use tests::appliance::{binary, told};
+use tests::forms::Visitor;
 use tests::http::Endpoint;
 use tests::process::Owned;
 use tests::time::unix_s;
@@ -93,7 +94,7 @@ fn every_step_holds_and_nothing_stays() {
     let state =
         Path::new(stdout.lines().next().and_then(|line| line.strip_prefix("state: ")).expect(&stdout));
     assert!(state.is_absolute() && !state.exists());
-    assert_eq!(stdout.matches('✓').count(), 10, "nine steps and the whole: {stdout}");
+    assert_eq!(stdout.matches('✓').count(), 11, "ten steps and the whole: {stdout}");
     assert!(!stdout.contains('\x1b'), "colours are for terminals");
     assert_eq!(processes_of(state), Vec::<String>::new());
 }
@@ -104,7 +105,7 @@ fn json_is_one_document() {
     assert_eq!(done.status.code(), Some(0), "{}", told(&done));
     let report: Value = serde_json::from_slice(&done.stdout).expect("one JSON document");
     assert_eq!(report["held"], true);
-    assert_eq!(report["steps"].as_array().map(Vec::len), Some(9));
+    assert_eq!(report["steps"].as_array().map(Vec::len), Some(10));
 }
 
 #[test]
@@ -135,7 +136,12 @@ fn programs_use_it_and_sigterm_ends_all_of_it() {
     assert!(app.verify_token(staying.text("/users/alice/hotp_serial"), &hotp).accepted());
     app.post("/v1/challenges", &json!({ "user": "alice", "channel": "sms" })).expect(201);
     let journal = PathBuf::from(staying.text("/modem_journal"));
-    wait_until(END, "the second SMS", || (tests::modem::read_journal(&journal).len() == 2).then_some(()));
+    wait_until(END, "the third SMS", || (tests::modem::read_journal(&journal).len() == 3).then_some(()));
+    let address = staying.text("/ui").strip_prefix("http://").expect("plain HTTP");
+    let mut visitor = Visitor::new(address.parse().expect("an address"));
+    visitor.go("/ui/login").at("/ui/login");
+    visitor.submit(&[("username", "alice"), ("password", staying.text("/users/alice/password"))]);
+    visitor.at("/ui/select").submit(&[("option", "LINK")]).at("/ui/sms/wait");
     let mut admin = staying.client("/admin_key");
     admin.post("/v1/users", &json!({ "name": "bob" })).expect(201);
 

@@ -5,7 +5,7 @@ use std::io::{BufReader, Write};
 use std::net::{SocketAddr, TcpListener};
 
 use serde_json::{Value, json};
-use tests::appliance::{Appliance, RigOptions};
+use tests::appliance::{Appliance, MANY_MESSAGES, RigOptions};
 use tests::http::{Answer, Endpoint, read_answer};
 
 const PHONE: &str = "+41791234567";
@@ -270,7 +270,7 @@ fn sent_code(appliance: &Appliance, nth: usize, door: &Door, transaction: &str) 
 
 #[test]
 fn every_plugin_finds_what_it_reads() {
-    let appliance = Appliance::start(RigOptions::with_modem());
+    let appliance = Appliance::start(RigOptions::with_modem().config(MANY_MESSAGES));
     let door = Door::of(&appliance);
     let user = "anna+x@example.org";
     let token = appliance.hotp_user(user);
@@ -339,7 +339,7 @@ fn an_accepted_code_is_told_with_its_token() {
 
 #[test]
 fn every_rejection_is_the_same_bytes() {
-    let appliance = Appliance::start(RigOptions::with_modem());
+    let appliance = Appliance::start(RigOptions::with_modem().config(MANY_MESSAGES));
     let door = Door::of(&appliance);
     let alice = appliance.hotp_user("alice");
     let revoked = appliance.hotp_user("rita");
@@ -398,7 +398,8 @@ fn every_rejection_is_the_same_bytes() {
 fn a_challenge_is_triggered_with_a_key_or_behind_a_named_listener() {
     let named = TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("a free port");
     let listener = format!("[[listen]]\nkind = \"http\"\naddress = \"{named}\"\napplication = \"sso\"\n");
-    let appliance = Appliance::start(RigOptions::with_modem().config(&listener));
+    let appliance =
+        Appliance::start(RigOptions::with_modem().config(&format!("{listener}\n{MANY_MESSAGES}")));
     let door = Door::of(&appliance);
     let token = appliance.hotp_user("alice");
     appliance.phone("alice", PHONE);

@@ -1,5 +1,6 @@
 //! One code, 64 threads: exactly one accept.
 
+use tests::appliance::MANY_MESSAGES;
 use tests::race::{self, Tally};
 use tests::{Appliance, RigOptions};
 
@@ -30,7 +31,7 @@ fn one_totp_code_is_accepted_once() {
 /// A1, T1, SMS-28. Red when `challenge::put_progress` is not conditional and the lock of the user is gone.
 #[test]
 fn one_sent_code_is_accepted_once() {
-    let rig = Appliance::start(RigOptions::with_modem());
+    let rig = Appliance::start(RigOptions::with_modem().config(MANY_MESSAGES));
     exactly_one("sms", &race::sms(&rig, ROUNDS));
 }
 

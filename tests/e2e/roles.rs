@@ -112,7 +112,7 @@ fn change(store: &Connection, sql: &str) {
 }
 
 /// One command for each right, and which roles have it: admin, technician, helpdesk, auditor, ra, raa, sraa.
-const MATRIX: [(&[&str], &str); 13] = [
+const MATRIX: [(&[&str], &str); 20] = [
     (&["user", "list"], "A-H-RRR"),
     (&["user", "add", "new"], "A------"),
     (&["user", "phone", "set", "alice", "+41791234567", "--verified-by", "x"], "A------"),
@@ -126,6 +126,13 @@ const MATRIX: [(&[&str], &str); 13] = [
     (&["technician", "stock"], "-T-----"),
     (&["technician", "open-batch", "box"], "-T-----"),
     (&["verify", "--user", "alice", "000000"], "AT-----"),
+    (&["sms", "token", "show", "alice"], "A-H-RRR"),
+    (&["sms", "test", "alice"], "A-H----"),
+    (&["user", "method", "next", "alice", "SMS"], "A------"),
+    (&["user", "email", "alice", "alice@example.org"], "A------"),
+    (&["oath", "add", "alice"], "A------"),
+    (&["oath", "show-secret", "alice"], "-------"),
+    (&["oath", "delete", "alice", "--yes"], "A------"),
 ];
 const ROLES: [&str; 7] = ["admin", "technician", "helpdesk", "auditor", "ra", "raa", "sraa"];
 
@@ -159,6 +166,37 @@ fn each_role_opens_its_own_doors_only() {
     refused(&rig, STRANGER, &["user", "list"], "unauthorised");
     rig.check_chain();
     println!("roles: {} doors, {denials} denials", MATRIX.len() * ROLES.len());
+}
+
+/// OATH-04, OATH-48, A24: an administrator sees a secret once the configuration names the role, and another one says
+/// yes, each time anew. Red when one suffices, when a yes is used twice, or shows another user's secret.
+#[test]
+fn two_administrators_show_a_secret() {
+    let config = "[oath.admin]\nsecret_formats = [\"hex\"]\nview_secret_roles = [\"admin\"]\n";
+    let Some(rig) = rig(config) else { return };
+    operator(&rig, "ann", ANN, "admin");
+    operator(&rig, "bob", BOB, "admin");
+    rig.user("alice");
+    rig.user("carol");
+    done(&rig, ANN, &["oath", "add", "alice"]);
+    done(&rig, ANN, &["oath", "add", "carol"]);
+    let show = ["oath", "show-secret", "alice", "--format", "hex"];
+    refused(&rig, 0, &show, "oath:view_secret");
+    refused(&rig, ANN, &show[..3], "not shown as qr");
+    let id = waits(&rig, ANN, &show);
+    refused(&rig, ANN, &["approve", &id], "a second person");
+    refused(&rig, 0, &["approve", &id], "oath:view_secret");
+    assert_eq!(waits(&rig, ANN, &show), id, "still one act");
+    done(&rig, BOB, &["approve", &id]);
+    let other = waits(&rig, ANN, &["oath", "show-secret", "carol", "--format", "hex"]);
+    assert_ne!(other, id, "a yes for alice is none for carol");
+    let secret = done(&rig, ANN, &show);
+    assert_eq!(secret["secret"].as_str().map(str::len), Some(40), "160 bits");
+    assert_ne!(waits(&rig, ANN, &show), id, "a yes is used once");
+    let seen = rig.events("type=oath.secret_viewed_by_admin");
+    let seen: Vec<_> = seen.iter().filter(|event| event["outcome"] == "ok").collect();
+    assert_eq!((seen.len(), &seen[0]["subject"]["approval"]), (1, &json!(id)));
+    rig.check_chain();
 }
 
 /// BIND-37: who appoints whom. Red when a registration authority's appointer gives more than that role.

@@ -88,7 +88,7 @@ fn a_code_has_one_spelling() {
         wide,
         arabic,
         String::new(),
-        "0".repeat(6) + &otp,
+        "0".repeat(6) + otp.as_str(),
     ];
     for spelling in &spellings {
         let answer = app.verify("alice", spelling);

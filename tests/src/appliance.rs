@@ -24,6 +24,9 @@ pub const TOKEN_LABEL: &str = "countersign-rig";
 pub const PIN: &str = "71902846";
 /// The security officer's PIN.
 pub const SO_PIN: &str = "30517264";
+/// Limits on messages that no test reaches by working fast.
+pub const MANY_MESSAGES: &str =
+    "[sms.limits]\nuser_hour = 10000\nuser_day = 10000\nnumber_hour = 10000\napplication_hour = 10000\n";
 /// Longest wait for the daemon's end after SIGTERM.
 const DRAIN: Duration = Duration::from_secs(30);
 
@@ -65,8 +68,12 @@ pub struct RigOptions {
     pub hsm_env: Vec<(String, String)>,
     /// Appended to the configuration: tables such as `[limits]`, `[oath]`, `[sms]`.
     pub config: String,
+    /// Whether links in messages lead to this appliance's pages (`public_url`).
+    pub pages: bool,
     /// The daemon's `RUST_LOG`.
     pub log: String,
+    /// Where phones and browsers are told to reach the pages.
+    pub public_url: Option<String>,
     /// A state directory elsewhere than in the scratch directory.
     pub state_dir: Option<PathBuf>,
 }
@@ -79,7 +86,9 @@ impl Default for RigOptions {
             token_label: TOKEN_LABEL.to_owned(),
             hsm_env: Vec::new(),
             config: String::new(),
+            pages: false,
             log: "info".to_owned(),
+            public_url: None,
             state_dir: None,
         }
     }
@@ -206,6 +215,10 @@ impl Appliance {
             writeln!(text, "{key} = {}", serde_json::Value::from(value)).expect("a string takes all");
         };
         put(&mut text, "state_dir", &self.state.display().to_string());
+        let own = self.options.pages.then(|| format!("http://{}", self.address));
+        if let Some(url) = self.options.public_url.clone().or(own) {
+            put(&mut text, "public_url", &url);
+        }
         text.push_str("\n[hsm]\n");
         put(&mut text, "module", &self.options.module.display().to_string());
         put(&mut text, "token_label", &self.options.token_label);

@@ -8,7 +8,7 @@ use std::time::Duration;
 use rusqlite::{Connection, OpenFlags, params};
 use serde_json::json;
 
-use crate::appliance::{Appliance, RigOptions};
+use crate::appliance::{Appliance, MANY_MESSAGES, RigOptions};
 use crate::http::Client;
 use crate::ledger::{Audit, Ledger, Submission, audit, text};
 use crate::people::Enrolled;
@@ -86,7 +86,7 @@ struct Scene {
 /// # Panics
 /// When the appliance does not come back.
 pub fn run(kills: usize) -> Report {
-    let rig = Appliance::start(RigOptions::with_modem().config(LIMITS));
+    let rig = Appliance::start(RigOptions::with_modem().config(&format!("{LIMITS}{MANY_MESSAGES}")));
     let ledger = Ledger::create(&rig.path("ledger"));
     let key = rig.app_key(APP, &["verify", "challenge"]);
     let eight = json!({"type": "hotp", "digits": 8});

@@ -5,15 +5,20 @@
 
 pub mod appliance;
 pub mod board;
+pub mod browser;
 pub mod cable;
 pub mod debugger;
 pub mod display;
+pub mod flow;
+pub mod forms;
 pub mod http;
 pub mod image;
 pub mod judge;
 pub mod kill;
 pub mod ledger;
+pub mod letter;
 pub mod line;
+pub mod mailsink;
 pub mod memory;
 pub mod modem;
 pub mod monitor;

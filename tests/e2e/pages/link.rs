@@ -1,0 +1,82 @@
+//! Login with a link that is opened on the phone.
+
+use tests::browser::Browser;
+use tests::forms::Visitor;
+use tests::{Appliance, Message};
+
+use super::{PHONE, base, log_in, site, with_phone};
+
+const LINK: &str = r#"
+[[authenticator]]
+id = "link"
+type = "sms"
+link_ttl = "5m"
+allow_registration_during_login = false
+
+[[flow]]
+id = "login"
+steps = ["password", "sms:link"]
+"#;
+
+/// Where the link of a message leads, as a path.
+fn path_of(rig: &Appliance, message: &Message) -> String {
+    let text = message.text.clone().unwrap_or_default();
+    let base = base(rig);
+    let start = text.find(&base).unwrap_or_else(|| panic!("no link in {text:?}"));
+    text[start + base.len()..].split_whitespace().next().unwrap_or_default().to_owned()
+}
+
+/// SMS-02, SMS-04, SMS-38, SMS-39, D-13. Red when opening the link approves, or it approves twice.
+#[test]
+fn the_phone_approves_and_the_page_goes_on() {
+    let rig = site(LINK);
+    with_phone(&rig, "alice", PHONE);
+    let browser = Browser::open(&base(&rig));
+    log_in(&browser, "alice");
+    browser.at("/ui/sms/wait");
+    let link = path_of(&rig, &rig.modem().await_message(PHONE, 1));
+    assert!(link.starts_with("/ui/l/") && link.len() == "/ui/l/".len() + 22, "{link}");
+    let phone = Browser::open(&base(&rig));
+    phone.go(&link);
+    assert!(phone.text("main").contains("alice"));
+    assert!(phone.cookie("countersign").is_none(), "the phone gets no session");
+    phone.reload();
+    // Whoever looks decides nothing, a scanner of messages neither.
+    let mut scanner = Visitor::new(rig.address);
+    assert_eq!(scanner.send("GET", &link, None).status, 200);
+    browser.submit(&[]);
+    browser.at("/ui/sms/wait");
+    phone.press("approve");
+    assert!(phone.error().is_none());
+    browser.await_path("/ui/done");
+    for _ in 0..2 {
+        phone.go(&link);
+        assert_eq!(phone.error().as_deref(), Some("verify.view.token.invalid"));
+        assert!(!phone.has("button"));
+    }
+    let answer = scanner.send("POST", &link, Some(&[("action", "approve")]));
+    assert_eq!(answer.status, 404);
+}
+
+/// SMS-38, SMS-40: a rejection on the phone ends the login; a new one begins from there.
+#[test]
+fn the_phone_rejects() {
+    let rig = site(LINK);
+    with_phone(&rig, "alice", PHONE);
+    let browser = Browser::open(&base(&rig));
+    log_in(&browser, "alice");
+    let first = path_of(&rig, &rig.modem().await_message(PHONE, 1));
+    browser.press("resend");
+    browser.at("/ui/sms/wait");
+    let second = path_of(&rig, &rig.modem().await_message(PHONE, 2));
+    let phone = Browser::open(&base(&rig));
+    phone.go(&first);
+    assert_eq!(phone.error().as_deref(), Some("verify.view.token.invalid"), "replaced by the second");
+    phone.go(&second);
+    phone.press("reject");
+    assert!(phone.error().is_none());
+    browser.await_path("/ui/failed");
+    assert_eq!(browser.error().as_deref(), Some("link-wait.error.authentication.failed"));
+    browser.click("a.primary");
+    browser.at("/ui/login");
+}
