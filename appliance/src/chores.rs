@@ -1,4 +1,4 @@
-//! What the appliance does by itself: letters that are due, ends of letters and flows. One thread, ended by its switch.
+//! What the appliance does by itself: letters that are due, ends of letters, links and flows. One thread, ended by its switch.
 
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
@@ -15,6 +15,8 @@ use crate::store::{StoreError, meta};
 
 /// How often flows that are over are forgotten.
 const FLOWS: Duration = Duration::from_secs(30);
+/// How often links that nobody has opened in time are ended.
+const LINKS: Duration = Duration::from_secs(5);
 /// How often letters are ended, their files erased, and what a crash has left of them finished.
 const LETTERS: Duration = Duration::from_secs(60);
 /// How often the schedules of letters are looked at.
@@ -70,6 +72,7 @@ fn run(live: &Live, switch: &Switch) {
     let chore = |name, period, act| Chore { name, period, act, next: begun };
     let mut chores = [
         chore("flows", FLOWS, |app, _| journey::sweep(app)),
+        chore("links", LINKS, |app, _| journey::link::end_overdue(app)),
         chore("letters", LETTERS, |app, _| letters::keep::all(app)),
         chore("sms-iak letters", SCHEDULES, |app, switch| scheduled(app, switch, Kind::SmsIak)),
         chore("oath letters", SCHEDULES, |app, switch| scheduled(app, switch, Kind::Oath)),

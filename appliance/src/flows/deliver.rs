@@ -120,10 +120,7 @@ pub fn settle(app: &Appliance, message: &MessageRow, outcome: Outcome) -> Result
     let _order = message.user_id.map(|id| app.lock_user(&id)).transpose()?;
     let now = app.clock.now();
     let (to, kind, mut dispatch) = match outcome {
-        Outcome::Sent(dispatch) if message.challenge_id.is_some() => {
-            (State::Sent, "sms.challenge_sent", dispatch)
-        }
-        Outcome::Sent(dispatch) => (State::Sent, "sms.sent", dispatch),
+        Outcome::Sent(dispatch) => (State::Sent, sent_kind(app, message)?, dispatch),
         Outcome::Again(dispatch) => (State::Queued, "sms.delayed", dispatch),
         Outcome::Failed(dispatch) => (State::Failed, "sms.send_failed", dispatch),
         Outcome::Unknown(dispatch) => (State::Unknown, "sms.send_unknown", dispatch),
@@ -147,6 +144,14 @@ pub fn settle(app: &Appliance, message: &MessageRow, outcome: Outcome) -> Result
         }
         Ok(())
     })?)
+}
+
+/// What the event of a sent code or link is called: a number that is being registered is not the user's yet (MOB-39).
+fn sent_kind(app: &Appliance, message: &MessageRow) -> Result<&'static str, FlowError> {
+    let Some(id) = &message.challenge_id else { return Ok("sms.sent") };
+    let row = app.store.read(|c| challenge::by_id(c, id))?;
+    let registers = row.is_some_and(|row| matches!(row.purpose.as_str(), "register" | "change"));
+    Ok(if registers { "phone.otp_sent" } else { "sms.challenge_sent" })
 }
 
 type FollowUp = (ChallengeRow, Progress, [u8; 32]);

@@ -327,6 +327,8 @@ impl Attempted<'_> {
             Some(owner) => letters::used_by(self.app, self.caller, owner, token, &self.now)?,
             None => None,
         };
+        let adjusted = (next.drift != token.state.drift)
+            .then(|| self.event("oath.drift_adjusted").about("token", token.serial.as_str()));
         let (row, application, at) = (token.clone(), self.caller.application, self.now.wall_ms);
         let won = self.app.store.write(move |w| {
             if !token::consume(w, &row, &next, &next_mac)? {
@@ -339,6 +341,7 @@ impl Attempted<'_> {
             }
             keep_accept(w)?;
             event::append(w, &verified)?;
+            adjusted.iter().try_for_each(|event| event::append(w, event).map(drop))?;
             if let Some((step, consumed)) = &letter
                 && step.take(w, at)?
             {

@@ -127,6 +127,19 @@ pub fn open_of(
     )
 }
 
+/// The open challenges whose link is out, `max` at the most; some of them may be over.
+///
+/// # Errors
+/// SQLite's, or a row that does not parse.
+pub fn open_links(connection: &Connection, max: usize) -> Result<Vec<ChallengeRow>, StoreError> {
+    many(
+        connection,
+        "SELECT * FROM challenge WHERE state IN ('delivering', 'waiting') AND state = 'waiting'
+             AND type = 'sms_link' LIMIT ?1",
+        params![i64::try_from(max).unwrap_or(i64::MAX)],
+    )
+}
+
 /// Writes a new challenge.
 ///
 /// # Errors

@@ -20,6 +20,8 @@ use domain::event::Actor;
 const TOKEN_LEN: usize = 16;
 /// Its length as text.
 const TEXT_LEN: usize = 22;
+/// Links that one sweep looks at, at the most.
+const SWEEP_MAX: usize = 4096;
 
 /// What a phone may see of who asks.
 pub struct LinkAsked {
@@ -62,6 +64,7 @@ pub(in crate::flows) fn address(
     Ok(Zeroizing::new([base.as_bytes(), b"/ui/l/", token.as_bytes()].concat()))
 }
 
+/// The open challenge of a link, and whom it is for.
 fn find(app: &Appliance, text: &str) -> Result<Option<(ChallengeRow, UserRow)>, FlowError> {
     if text.len() != TEXT_LEN {
         return Ok(None);
@@ -80,6 +83,46 @@ fn find(app: &Appliance, text: &str) -> Result<Option<(ChallengeRow, UserRow)>, 
         let fits = is_link && row.progress.send_number == send_number && owner.state == "active";
         (open && fits).then_some((row, owner))
     }))
+}
+
+/// Ends the links that nobody has opened in time, each with its event (SMS-44).
+///
+/// # Errors
+/// When the HSM or the store cannot answer.
+pub fn end_overdue(app: &Appliance) -> Result<(), FlowError> {
+    let now = app.clock.now();
+    for row in app.store.read(|c| challenge::open_links(c, SWEEP_MAX))? {
+        if row.progress.aged(&now) == row.progress {
+            continue;
+        }
+        match end(app, &row) {
+            Err(error @ FlowError::Tampered { .. }) => app.note_tampering(&error, &Actor::system("links"))?,
+            done => done?,
+        }
+    }
+    Ok(())
+}
+
+/// Ends a link whose time is over. Whoever comes second changes nothing.
+fn end(app: &Appliance, row: &ChallengeRow) -> Result<(), FlowError> {
+    let _order = app.lock_user(&row.user_id)?;
+    let now = app.clock.now();
+    let next = row.progress.aged(&now);
+    let mac = sent::next_mac(app, row, &next)?;
+    let owner = app.store.read(|c| user::by_id(c, &row.user_id))?;
+    let event = Event::refused(now.wall_ms, "sms.link_expired", Actor::system("links"), "expired")
+        .about("challenge", handle(&row.id));
+    let event = match &owner {
+        Some(owner) => event.about("user_ref", &owner.user_ref),
+        None => event,
+    };
+    let row = row.clone();
+    Ok(app.store.write(move |w| {
+        if challenge::put_progress(w, &row, &next, &mac, now.wall_ms)? {
+            event::append(w, &event)?;
+        }
+        Ok(())
+    })?)
 }
 
 /// Shows a link; nothing is decided by it. None for one that is not, or no longer, good.

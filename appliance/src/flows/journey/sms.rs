@@ -102,11 +102,7 @@ impl Walk<'_> {
 
     /// A message cannot be sent: where the name was asked for it is asked for again, elsewhere the flow ends.
     fn stop_sms(&mut self, key: &'static str, kind: &'static str) -> Result<(), FlowError> {
-        let mut event = Event::refused(self.now.wall_ms, kind, self.caller.actor.clone(), key);
-        if let Some(owner) = &self.owner {
-            event = event.about("user_ref", &owner.user_ref);
-        }
-        self.app.refuse(event)?;
+        self.note_refused(key, kind)?;
         if self.kept.journey.evidence.is_empty() && key == NO_USER_OR_PHONE {
             let sends = self.kept.journey.sends;
             self.kept.journey.restart(&self.definition);
@@ -117,6 +113,14 @@ impl Walk<'_> {
         }
         self.kept.journey.fail(key);
         Ok(())
+    }
+
+    fn note_refused(&self, key: &'static str, kind: &'static str) -> Result<(), FlowError> {
+        let event = Event::refused(self.now.wall_ms, kind, self.caller.actor.clone(), key);
+        self.app.refuse(match &self.owner {
+            Some(owner) => event.about("user_ref", &owner.user_ref),
+            None => event,
+        })
     }
 
     /// Sends a code or a link, within the limits beyond a session (SMS-43).
@@ -183,6 +187,7 @@ impl Walk<'_> {
         if own.max_challenges_sent != 0 && self.kept.journey.sends >= own.max_challenges_sent {
             // The code that was sent stays good (B.5.4).
             self.kept.journey.at = at;
+            self.note_refused(TOO_MANY_SENT, "sms.challenges_exhausted")?;
             self.wrong(TOO_MANY_SENT);
             return Ok(());
         }
