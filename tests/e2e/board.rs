@@ -49,7 +49,7 @@ fn assign(rig: &Appliance) {
     rig.cli_json(&["token", "assign", SERIAL, "--user", "alice"]);
 }
 
-/// COMB-24, D-23, on the reference board: the secret is made in the HSM, wrapped to the chip, and survives its power.
+/// OATH-01, on the reference board: the secret is made in the HSM, wrapped to the chip, and survives its power.
 ///
 /// Red when the image faults, runs out of stack, forgets its counter in a power cut, draws something else than the
 /// code, or is another than the one that was built.

@@ -251,7 +251,7 @@ fn an_error_repeats_no_value() {
     println!("edges: {} bodies", bodies.len());
 }
 
-/// A7, OATH-06: a clock that a resynchronisation found far away stays found. Red when the drift is cut to what one
+/// AT-13, A7, OATH-06: a clock that a resynchronisation found far away stays found. Red when the drift is cut to what one
 /// login may teach at the first code after it.
 #[test]
 fn a_resynchronised_token_goes_on() {

@@ -60,7 +60,7 @@ fn living(rig: &Appliance, user: &str) -> usize {
     tokens["items"].as_array().into_iter().flatten().filter(|token| token["state"] == "active").count()
 }
 
-/// AT-11 (self-service), OATH-24 to OATH-26, OATH-31, OATH-53: QR code and Base32, never hex; nothing is stored
+/// AT-11 (self-service), OATH-02, OATH-24 to OATH-26, OATH-31, OATH-53: QR code and Base32, never hex; nothing is stored
 /// before the first code. Red when the pending token can be used, or an abandoned flow leaves one.
 #[test]
 fn an_app_is_enrolled_by_its_first_code() {
@@ -157,7 +157,7 @@ fn details(name: &str) -> Value {
     json!({"user": name, "password": PASSWORD, "email": format!("{name}@example.org"), "address": ["Gasse 1", "3000 Bern"]})
 }
 
-/// AT-15, OATH-30, OATH-37, OATH-39, D-58: user and token are written together, at the end, or not at all. Red when
+/// AT-15, OATH-02, OATH-30, OATH-37, OATH-39, D-58: user and token are written together, at the end, or not at all. Red when
 /// the user is there before the last step.
 #[test]
 fn a_new_user_and_the_token_are_written_together() {
@@ -222,7 +222,7 @@ fn a_wrong_password_says_nothing_of_the_user() {
     assert_eq!(told[0], told[1]);
 }
 
-/// AT-11, OATH-29, OATH-32, D-61, B.5.10: a user whose next method is OATH_OTP is offered to move, may put it off three
+/// AT-11, OATH-02, OATH-29, OATH-32, D-61, B.5.10: a user whose next method is OATH_OTP is offered to move, may put it off three
 /// times over all logins, and then moves; afterwards the method is the active one. Red when a new login forgets what
 /// was put off.
 #[test]

@@ -48,7 +48,7 @@ fn without_handle(answer: &tests::Answer) -> Value {
     body
 }
 
-/// AT-06, SMS-07, SMS-08, SMS-14: alone, the authenticator asks for the name; an unknown user and a user without a
+/// AT-06, SMS-01, SMS-07, SMS-08, SMS-14: alone, the authenticator asks for the name; an unknown user and a user without a
 /// number are told the same, in the same bytes. Red when `stop_sms` tells them apart.
 #[test]
 fn alone_it_asks_for_the_name_and_says_nothing_of_who_exists() {
@@ -88,7 +88,7 @@ fn a_number_from_the_directory_gets_no_code() {
     assert!(rig.modem().messages().is_empty());
 }
 
-/// AT-06, SMS-09: as a second factor the name comes from the factor before.
+/// AT-06, SMS-01, SMS-09: as a second factor the name comes from the factor before.
 #[test]
 fn as_a_second_factor_it_knows_the_user() {
     let (rig, key) = rig("flows/sms", "");

@@ -4,7 +4,7 @@ use tests::kill;
 
 const KILLS: usize = 20;
 
-/// A1, A4, A9, T3, MOB-19, rules 1 and 3. Red when an answer leaves before its commit (`commit_group` answers
+/// A1, A4, A9, T3, rules 1 and 3. Red when an answer leaves before its commit (`commit_group` answers
 /// first), when `synchronous` is off together with an early answer, when a failure is counted after the answer,
 /// when a message is sent before `sending` is durable, or when `sending` is queued again at the start.
 #[test]

@@ -48,7 +48,7 @@ fn places(rig: &Appliance) -> BTreeMap<String, Vec<u8>> {
     places
 }
 
-/// A29, T19, rule 8. Red when a code, a secret, a PIN, a number or a key is logged at any level, or stored as it
+/// OATH-08, A29, T19, rule 8. Red when a code, a secret, a PIN, a number or a key is logged at any level, or stored as it
 /// is.
 #[test]
 fn no_log_and_no_file_of_the_store_holds_a_secret() {

@@ -607,7 +607,7 @@ fn days_later(rig: &mut Appliance, days: i64) {
     rig.await_ready();
 }
 
-/// MOB-34: after its days a letter is ended by the appliance, with an event, and its file goes. An order that nobody
+/// MOB-34, MOB-39: after its days a letter is ended by the appliance, with an event, and its file goes. An order that nobody
 /// typeset has no such time.
 #[test]
 fn a_letter_expires() {

@@ -180,6 +180,31 @@ fn only_a_verified_number_gets_texts() {
     assert!(!text.contains(&NUMBER[1..]) && !text.contains(&CONTACT[1..]), "no number in an event");
 }
 
+/// MOB-29: the method, whether there is a number, and where the letter stands, at the command line and over the API.
+/// Red when a letter or a number is left out, or more than the number's last digits is shown.
+#[test]
+fn an_operator_sees_what_a_user_can_log_in_with() {
+    let rig = rig("");
+    rig.cli_json(&["user", "add", "alice", "--method", "SMS"]);
+    let before = methods(&rig, "alice");
+    assert_eq!((&before["phone"], &before["letters"]), (&Value::Null, &json!([])), "{before}");
+    let hand = ["letter", "order", "--kind", "sms-iak", "--delivery", "hand", "alice"];
+    let ordered = rig.cli_json(&hand);
+    rig.phone("alice", NUMBER);
+    let shown = methods(&rig, "alice");
+    assert_eq!((&shown["active"], &shown["phone"]["masked"]), (&json!("SMS"), &json!("…4501")));
+    let letter = &shown["letters"][0];
+    assert_eq!((&letter["id"], &letter["kind"]), (&ordered["id"], &json!("sms-iak")), "{shown}");
+    assert_eq!(letter["state"], "ordered");
+    assert_eq!(rig.admin().get("/v1/users/alice/methods").expect(200).json(), shown);
+    let printed = rig.cli(&["sms", "token", "show", "alice"]);
+    let printed = String::from_utf8(printed.stdout).expect("UTF-8");
+    for text in ["SMS", "4501", "sms-iak", "ordered"] {
+        assert!(printed.contains(text), "{text} is missing: {printed}");
+    }
+    assert!(!printed.contains(NUMBER), "{printed}");
+}
+
 /// MOB-38: whole numbers for operators who may change them, once the configuration says so; for nobody else.
 #[test]
 fn numbers_are_whole_only_where_the_configuration_says_so() {

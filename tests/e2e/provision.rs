@@ -11,7 +11,7 @@ fn provision(rig: &Appliance, token: &EmulatedToken, more: &[&str]) -> serde_jso
     rig.cli_json(&arguments)
 }
 
-/// COMB-24, D-23: the secret is made in the HSM, wrapped to the token, and its codes are accepted.
+/// OATH-01, D-23: the secret is made in the HSM, wrapped to the token, and its codes are accepted.
 ///
 /// Red when the two sides do not derive the same key, when the token is known before it has proved itself, or when
 /// a token in stock is accepted before it is somebody's.

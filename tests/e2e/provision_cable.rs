@@ -1,5 +1,5 @@
-//! The cable between station and token, pulled at byte after byte of a provisioning, silent, or lossy. COMB-24,
-//! docs/provisioning.md: a token is as before, or provisioned and known; the same command again provisions it.
+//! The cable between station and token, pulled at byte after byte of a provisioning, silent, or lossy.
+//! What docs/provisioning.md says: a token is as before, or provisioned and known; the same command again provisions it.
 
 use tests::cable::Fault;
 use tests::pull::{self, Report, Story};

@@ -1,5 +1,5 @@
 //! Station, daemon and HSM killed while they provision a token; requests and answers between them lost; and a
-//! stranger on the cable who clears what was released. COMB-24, A22.
+//! stranger on the cable who clears what was released. A22.
 
 use std::fs;
 use std::process::Child;

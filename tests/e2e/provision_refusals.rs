@@ -1,5 +1,5 @@
 //! What a station meets at the bench that is not a token in order: each is named, ends with its exit code, changes
-//! nothing, and does not stand in the way of the next try. COMB-24, docs/provisioning.md.
+//! nothing, and does not stand in the way of the next try. docs/provisioning.md.
 
 use std::fs;
 use std::path::Path;

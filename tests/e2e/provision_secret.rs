@@ -61,7 +61,7 @@ fn disk(rig: &Appliance) -> BTreeMap<String, Vec<u8>> {
     disk
 }
 
-/// COMB-24, rule 7: no eight bytes of a secret are ever in the daemon's or the station's memory.
+/// Rule 7: no eight bytes of a secret are ever in the daemon's or the station's memory.
 ///
 /// Red when either unwraps, computes or carries a secret. The search finds in both what they do hold.
 #[test]
@@ -169,7 +169,7 @@ fn softhsm_files(directory: &Path) -> BTreeMap<String, Vec<u8>> {
     files
 }
 
-/// COMB-24: the recorded wire in both directions, the long-term public values in it, and the host's disk with its
+/// Rule 7: the recorded wire in both directions, the long-term public values in it, and the host's disk with its
 /// logs at the loudest give no eight bytes of the secret, in no spelling. The token's flash seals it too.
 ///
 /// Red when a frame carries it unwrapped, or a log or a row tells it.

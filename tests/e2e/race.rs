@@ -12,7 +12,7 @@ fn exactly_one(what: &str, tally: &Tally) {
     assert_eq!(tally.violations(), 0, "{what}: {tally:?}");
 }
 
-/// A1, T1, rule 1. Red when `token::consume` is not conditional on the state that was loaded and the lock of
+/// AT-12, OATH-16, A1, T1, rule 1. Red when `token::consume` is not conditional on the state that was loaded and the lock of
 /// the user is gone, or when the answer leaves before the write.
 #[test]
 fn one_hotp_code_is_accepted_once() {
@@ -21,14 +21,14 @@ fn one_hotp_code_is_accepted_once() {
     rig.check_chain();
 }
 
-/// A1, T1, rule 2. Red as above; also when the watermark is kept per code and not per step.
+/// AT-12, OATH-16, OATH-17, A1, T1, rule 2. Red as above; also when the watermark is kept per code and not per step.
 #[test]
 fn one_totp_code_is_accepted_once() {
     let rig = Appliance::start(RigOptions::default());
     exactly_one("totp", &race::totp(&rig, ROUNDS));
 }
 
-/// A1, T1, SMS-28. Red when `challenge::put_progress` is not conditional and the lock of the user is gone.
+/// SMS-14, A1, T1. Red when `challenge::put_progress` is not conditional and the lock of the user is gone.
 #[test]
 fn one_sent_code_is_accepted_once() {
     let rig = Appliance::start(RigOptions::with_modem().config(MANY_MESSAGES));

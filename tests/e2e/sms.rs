@@ -57,7 +57,7 @@ fn other_than(otp: &str) -> String {
     format!("{}{}", &otp[..otp.len() - 1], (last + 1) % 10)
 }
 
-/// SMS-16, SMS-28, A12, decision 21: the code in the journal is accepted once, and its life begins with the
+/// SMS-14, SMS-16, A12, decision 21: the code in the journal is accepted once, and its life begins with the
 /// modem's acknowledgement. Red when `expires_at` is set at the order, or a code is taken before it was sent.
 #[test]
 fn a_sent_code_lives_from_the_acknowledgement_and_is_accepted_once() {
@@ -155,7 +155,7 @@ fn a_challenge_belongs_to_its_application_and_user() {
     assert!(answer(&mut app, &bobs, &bobs_otp).accepted());
 }
 
-/// Decision 24, T3, MOB-19: killed between the modem's taking and its acknowledgement. Red when `sending` is not
+/// Decision 24, T3: killed between the modem's taking and its acknowledgement. Red when `sending` is not
 /// durable before the PDU, or goes back to the queue at the start.
 #[test]
 fn a_message_of_unknown_fate_is_not_sent_again() {
@@ -201,7 +201,7 @@ fn without_a_verified_phone_there_is_no_sms_and_no_difference() {
     assert_eq!(rig.modem().messages().len(), 1);
 }
 
-/// A12, MOB-20: what is too late is dropped and stays so once a modem is there. Red when neither claim nor sweep
+/// A12: what is too late is dropped and stays so once a modem is there. Red when neither claim nor sweep
 /// asks for the deadline.
 #[test]
 fn an_overdue_message_is_never_sent() {
@@ -229,7 +229,7 @@ fn an_overdue_message_is_never_sent() {
     assert_eq!(state(&mut admin, &late), "expired");
 }
 
-/// MOB-14, MOB-15: faults on the way cost time, not messages, and none is sent twice. Red when an error is taken
+/// Faults on the way cost time, not messages, and none is sent twice. Red when an error is taken
 /// for a success, or a lost acknowledgement for an error.
 #[test]
 fn faults_on_the_line_lose_and_double_nothing() {

@@ -16,7 +16,7 @@ fn patient() -> Appliance {
     Appliance::start(RigOptions::default().config(NO_DELAY))
 }
 
-/// A1, A6, OATH-12: each counter once, and not beyond the look-ahead. Red when the watermark is not raised to
+/// AT-13, OATH-07, A1, A6: each counter once, and not beyond the look-ahead. Red when the watermark is not raised to
 /// the accepted counter, or the window is one too wide.
 #[test]
 fn a_hotp_code_is_accepted_once_and_within_the_look_ahead() {
@@ -37,7 +37,7 @@ fn a_hotp_code_is_accepted_once_and_within_the_look_ahead() {
     assert_eq!(reasons.iter().filter(|reason| *reason == "replay").count(), 5, "{reasons:?}");
 }
 
-/// A2, OATH-17, rule 2. Red when codes and not steps are remembered.
+/// AT-12, OATH-17, A2, rule 2. Red when codes and not steps are remembered.
 #[test]
 fn an_older_step_dies_when_a_newer_one_is_accepted() {
     let rig = patient();
@@ -159,7 +159,7 @@ fn a_repeated_request_gets_the_stored_verdict() {
     assert_eq!(app.post("/v1/verify", &first), accepted);
 }
 
-/// A8, A10, decision 18. Red when failures are kept per user where the token's are meant, or the lock does not
+/// AT-13, OATH-52, A8, A10, decision 18. Red when failures are kept per user where the token's are meant, or the lock does not
 /// end by itself.
 #[test]
 fn five_wrong_codes_lock_a_token_and_not_its_siblings() {
@@ -239,7 +239,7 @@ fn failures_lock_the_pair_then_the_user_over_a_restart() {
     assert_eq!(rig.show_user("alice")["failures"], 0);
 }
 
-/// A21, rule 6, OATH-21: every class of rejection is the same bytes, headers included. Red when one path adds a
+/// A21, rule 6: every class of rejection is the same bytes, headers included. Red when one path adds a
 /// header, another status or another field.
 #[test]
 fn every_rejection_is_the_same_bytes() {
@@ -288,7 +288,7 @@ fn every_rejection_is_the_same_bytes() {
     println!("verify: {} classes of rejection, {} bytes of head", classes.len(), classes[0].1.head.len());
 }
 
-/// OATH-03, RFC 6238: every hash, every length, another period, against the judge's own arithmetic; and a secret
+/// OATH-01, OATH-09, RFC 6238: every hash, every length, another period, against the judge's own arithmetic; and a secret
 /// given from outside.
 #[test]
 fn every_algorithm_length_and_period_is_verified() {
@@ -322,7 +322,7 @@ fn every_algorithm_length_and_period_is_verified() {
     println!("verify: {checked} kinds of token");
 }
 
-/// OATH-18: revoked and suspended tokens accept nothing; a resumed one goes on where it was.
+/// B.5.5: revoked and suspended tokens accept nothing; a resumed one goes on where it was.
 #[test]
 fn a_suspended_token_rests_and_a_revoked_one_is_gone() {
     let rig = patient();

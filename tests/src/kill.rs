@@ -244,7 +244,7 @@ impl Scene {
         self.report
     }
 
-    /// T3, MOB-19: nothing that was acknowledged is lost, nothing is sent twice.
+    /// T3: nothing that was acknowledged is lost, nothing is sent twice.
     fn check_messages(&mut self) {
         let file = self.rig.state.join("countersign.db");
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
