@@ -33,7 +33,7 @@ setup: ## Install what is missing on this machine (Debian packages, Rust parts)
 build: setup ## The release binary, and the emulated token
 	cargo build --release $(CARGO_FLAGS) --bin countersign --bin token-sim
 
-demo: build ## The appliance with an emulated HSM and modem; DEMO_ARGS="--exit --state DIR"
+demo: build letters-binary ## The appliance with an emulated HSM and modem; DEMO_ARGS="--exit --state DIR"
 	$(BIN) demo $(DEMO_ARGS)
 
 test: lint build letters unit vectors packaging fuzz ## Everything that CI runs

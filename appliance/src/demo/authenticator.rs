@@ -42,6 +42,12 @@ impl Authenticator {
         })
     }
 
+    /// Takes a secret that was typed: a time-based entry as all apps make it.
+    pub(super) fn typed(base32: &str) -> Option<Self> {
+        let secret: String = base32.chars().filter(|c| !c.is_whitespace()).collect();
+        Self::scan(&format!("otpauth://totp/typed?secret={secret}"))
+    }
+
     /// The secret in Base32.
     pub(super) fn secret(&self) -> &str {
         &self.secret

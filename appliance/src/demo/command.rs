@@ -1,7 +1,7 @@
-//! One command of this binary, run to its end.
+//! One command, run to its end.
 
 use std::io::Read;
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use super::service::ours;
@@ -35,13 +35,20 @@ impl Done {
     }
 }
 
-/// Runs a command.
+/// Runs a command of this binary.
 ///
 /// # Errors
 /// When it cannot be started, or has not ended in time.
 pub(super) fn run(site: &Site, stop: &Stop, args: &[&str]) -> anyhow::Result<Done> {
-    let mut child =
-        ours(site)?.args(args).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
+    finish(stop, ours(site)?.args(args))
+}
+
+/// Runs another program.
+///
+/// # Errors
+/// When it cannot be started, or has not ended in time.
+pub(super) fn finish(stop: &Stop, command: &mut Command) -> anyhow::Result<Done> {
+    let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
     // Two pipes, two readers: a command that fills one must not wait for the other.
     let stdout = reader(child.stdout.take());
     let stderr = reader(child.stderr.take());

@@ -8,6 +8,8 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use crate::config::people::Letters;
+
 /// Label of the demo's token in the software HSM.
 pub(super) const TOKEN_LABEL: &str = "countersign-demo";
 /// Variable in which SoftHSM 2 finds its configuration.
@@ -53,6 +55,7 @@ pub(crate) enum SiteError {
 pub(super) struct Site {
     dir: PathBuf,
     module: &'static str,
+    typesetter: Option<PathBuf>,
 }
 
 impl Site {
@@ -63,7 +66,9 @@ impl Site {
     pub(super) fn prepare(dir: &Path) -> Result<Self, SiteError> {
         let module =
             MODULES.into_iter().find(|path| Path::new(path).is_file()).ok_or(SiteError::NoSoftHsm)?;
-        let site = Site { dir: dir.to_owned(), module };
+        let typesetter = crate::flows::letters::program(&Letters::default());
+        let typesetter = Some(typesetter).filter(|path| path.is_file());
+        let site = Site { dir: dir.to_owned(), module, typesetter };
         if site.socket().as_os_str().as_bytes().len() > SOCKET_PATH_MAX {
             return Err(SiteError::SocketPath(site.socket()));
         }
@@ -112,17 +117,27 @@ address = "127.0.0.1:{port}"
 [[modem]]
 id = "emulated"
 port = {modem}
-{PEOPLE}{provisioning}"#,
+{PEOPLE}{letters}{provisioning}"#,
             state = text(self.dir.clone()),
             module = self.module,
             pin = text(self.pin_file()),
             conf = text(self.softhsm_conf()),
             socket = text(self.socket()),
             modem = text(self.modem()),
+            letters = self.letters(),
             provisioning = self.maker()?,
         );
         self.write("countersign.toml", &config)?;
         Ok(port)
+    }
+
+    /// Who writes letters; empty where no typesetter is installed.
+    fn letters(&self) -> String {
+        let Some(helper) = &self.typesetter else { return String::new() };
+        let helper = toml::Value::String(helper.to_string_lossy().into_owned());
+        format!(
+            "\n[letters]\nhelper = {helper}\nsender = \"Countersign demo\"\ncontact = \"Nobody: this is a demo\"\n"
+        )
     }
 
     /// Makes a maker of emulated tokens and gives the configuration that trusts it; empty where no emulated token is
@@ -160,6 +175,11 @@ port = {modem}
 
     pub(super) fn dir(&self) -> &Path {
         &self.dir
+    }
+
+    /// Whether letters can be typeset.
+    pub(super) fn has_typesetter(&self) -> bool {
+        self.typesetter.is_some()
     }
 
     pub(super) fn module(&self) -> &'static str {

@@ -17,6 +17,9 @@ use super::stop::Stop;
 /// Her phone: nobody's, since no message leaves the emulator.
 pub(super) const PHONE: &str = "+41790000101";
 
+/// Bob's, as it is spelled everywhere.
+pub(super) const BOBS_PHONE: &str = "+41790000102";
+
 /// Bytes of her password before they are written in hex.
 const PASSWORD_LEN: usize = 6;
 
@@ -55,6 +58,8 @@ pub(super) struct Stage<'a> {
     pub(super) used_totp: Option<String>,
     pub(super) rejection: Option<String>,
     pub(super) arrived: Option<Arrived>,
+    /// Whether bob has registered his phone with a letter.
+    pub(super) lettered: bool,
 }
 
 impl<'a> Stage<'a> {
@@ -72,6 +77,7 @@ impl<'a> Stage<'a> {
             used_totp: None,
             rejection: None,
             arrived: None,
+            lettered: false,
         }
     }
 
@@ -138,6 +144,16 @@ impl<'a> Stage<'a> {
         let answer = http::request(self.port, path, Some(&key), Some(body))?;
         self.screen.answer(&format!("{} {}", answer.status, answer.text))?;
         Ok(answer)
+    }
+
+    /// Shows and posts a request of the administrator; a password in it is not shown.
+    pub(super) fn administer(&mut self, path: &str, body: &Value, shown: &Value) -> anyhow::Result<Answer> {
+        let auth = "-H \"Authorization: Bearer $ADMIN_KEY\"";
+        self.screen.command(&format!("curl -s {auth} $API{path} \\\n-d '{shown}'"))?;
+        self.stop.pause(Duration::ZERO)?;
+        self.look_after()?;
+        let key = self.keys.as_ref().context("there is no administrator's key")?.admin.clone();
+        http::request(self.port, path, Some(&key), Some(&body.to_string()))
     }
 
     /// Has the application verify a code of alice's.

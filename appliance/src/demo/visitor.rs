@@ -34,9 +34,38 @@ impl Visitor {
     /// When the page has no form, or no whole answer comes in time.
     pub(super) fn submit(&mut self, fields: &[(&str, &str)]) -> anyhow::Result<()> {
         let csrf = between(&self.page, "name=\"csrf\" value=\"").context("the page has no form")?.to_owned();
-        let fields = [&[("csrf", csrf.as_str())], fields].concat();
+        self.press(&[&[("csrf", csrf.as_str())], fields].concat())
+    }
+
+    /// Sends these fields to the page, as the form of a page for everybody does.
+    ///
+    /// # Errors
+    /// When no whole answer comes in time.
+    pub(super) fn press(&mut self, fields: &[(&str, &str)]) -> anyhow::Result<()> {
         let form = serde_urlencoded::to_string(fields)?;
         self.go(&self.path.clone(), Some(&form))
+    }
+
+    /// Loads the page again, and goes where that leads.
+    ///
+    /// # Errors
+    /// When no whole answer comes in time.
+    pub(super) fn reload(&mut self) -> anyhow::Result<()> {
+        self.go(&self.path.clone(), None)
+    }
+
+    /// The secret that the page shows to be typed.
+    ///
+    /// # Errors
+    /// When it shows none.
+    pub(super) fn secret(&self) -> anyhow::Result<String> {
+        let (_, rest) = self.page.split_once("data-secret>").context("the page shows no secret")?;
+        Ok(rest.split('<').next().unwrap_or_default().to_owned())
+    }
+
+    /// The key of the error that the page shows.
+    pub(super) fn error(&self) -> Option<&str> {
+        between(&self.page, "data-error=\"")
     }
 
     /// Fails unless the page is this one.
@@ -47,7 +76,7 @@ impl Visitor {
         if self.path == path {
             return Ok(());
         }
-        let error = between(&self.page, "data-error=\"").unwrap_or("no error");
+        let error = self.error().unwrap_or("no error");
         bail!("expected the page {path}, got {} with {error}", self.path)
     }
 

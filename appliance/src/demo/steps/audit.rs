@@ -1,4 +1,4 @@
-//! Step 10: the events of all the steps before, each chained to the one before it.
+//! The last step: the events of all the steps before, each chained to the one before it.
 
 use anyhow::{Context, bail, ensure};
 use serde_json::Value;
@@ -6,7 +6,7 @@ use serde_json::Value;
 use crate::demo::stage::{Stage, text};
 
 /// What must be there in this order, with reasons; the modem's own events may lie between.
-const EXPECTED: [(&str, &str); 20] = [
+const EXPECTED: [(&str, &str); 28] = [
     ("application.added", ""),
     ("application.added", ""),
     ("user.registered", ""),
@@ -29,6 +29,30 @@ const EXPECTED: [(&str, &str); 20] = [
     ("sms.failed", "wrong"),
     ("sms.verified", ""),
     ("flow.done", ""),
+    // By a link.
+    ("login.verified", ""),
+    ("sms.challenge_sent", ""),
+    ("sms.link_confirmed", ""),
+    ("flow.done", ""),
+    // With an app.
+    ("flow.begun", ""),
+    ("user.registered", ""),
+    ("oath.secret_added", ""),
+    ("flow.done", ""),
+];
+
+/// The same for a phone that was registered with a letter.
+const LETTERED: [(&str, &str); 10] = [
+    ("user.added", ""),
+    ("letter.ordered", ""),
+    ("letter.rendered", ""),
+    ("letter.handed_over", ""),
+    ("phone.otp_sent", ""),
+    ("sms.failed", "wrong"),
+    ("iak.rejected", "wrong"),
+    ("phone.possession_proven", ""),
+    ("iak.accepted", ""),
+    ("phone.registered", ""),
 ];
 
 /// Lists the events, and checks their order and their chain.
@@ -39,7 +63,8 @@ pub(super) fn in_order(stage: &mut Stage<'_>) -> anyhow::Result<String> {
         stage.screen.answer(&row(event)?)?;
     }
     let mut rest = events.iter();
-    for (kind, reason) in EXPECTED {
+    let lettered = LETTERED.iter().filter(|_| stage.lettered);
+    for (kind, reason) in EXPECTED.iter().chain(lettered).copied() {
         let found =
             |event: &Value| event["type"] == kind && event["reason"].as_str().unwrap_or_default() == reason;
         if !rest.any(found) {

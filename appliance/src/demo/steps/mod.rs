@@ -12,12 +12,13 @@ mod audit;
 mod codes;
 mod enrol;
 mod hsm;
+mod letter;
 mod pages;
 mod sms;
 
 type Step = fn(&mut Stage<'_>) -> anyhow::Result<String>;
 
-const STEPS: [(&str, Step); 10] = [
+const STEPS: [(&str, Step); 13] = [
     ("The HSM makes its keys, and nobody can read them", hsm::initialise),
     ("An application gets a key, alice registers and gets her tokens", enrol::enrol),
     ("Her phone's TOTP code is accepted", codes::totp_accepted),
@@ -27,6 +28,9 @@ const STEPS: [(&str, Step); 10] = [
     ("A code goes out by SMS", sms::ordered),
     ("The SMS code is accepted once", sms::verified),
     ("Alice logs in on the pages", pages::log_in),
+    ("She logs in by a link to her phone", pages::log_in_by_link),
+    ("Carol enrols an authenticator app", pages::enrol_app),
+    ("Bob registers his phone with a letter", letter::register),
     ("The audit shows it all, in order", audit::in_order),
 ];
 
