@@ -1,6 +1,6 @@
 //! The appliance: what runs in the datacenter.
 //!
-//! `flows` acts, `domain` (a crate) judges, `store` remembers, `api`, `ui` and `cli` speak, `sms` drives modems,
+//! `flows` acts, `domain` (a crate) judges, `store` remembers, `texts` are what people read, `api`, `ui` and `cli` speak, `sms` drives modems,
 //! `daemon` puts it together.
 
 pub mod api;
@@ -22,4 +22,5 @@ pub mod qr;
 mod rows;
 pub mod sms;
 pub mod store;
+pub mod texts;
 pub mod ui;

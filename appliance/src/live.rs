@@ -45,8 +45,8 @@ impl Live {
         Arc::clone(&self.current.read())
     }
 
-    /// Reads the file again. Acts under way end under the configuration that they began with. Returns the SHA-256 of
-    /// what is in effect now, in hex.
+    /// Reads the file again, and the operator's own texts. Acts under way end under the configuration that they began
+    /// with. Returns the SHA-256 of the file that is in effect now, in hex.
     ///
     /// # Errors
     /// [`ActivateError`]: then nothing has changed, and the refusal is an event.
@@ -55,7 +55,11 @@ impl Live {
         let at = app.clock.now().wall_ms;
         match self.read(&app.config) {
             Ok((config, digest)) => {
-                let event = Event::ok(at, "config.activated", actor.clone()).about("sha256", digest.as_str());
+                let mut event =
+                    Event::ok(at, "config.activated", actor.clone()).about("sha256", digest.as_str());
+                if let Some(messages) = &config.messages.sha256 {
+                    event = event.about("messages_sha256", messages.as_str());
+                }
                 app.store.write(move |w| event::append(w, &event).map(drop)).map_err(FlowError::from)?;
                 *self.current.write() = Arc::new(app.under(config));
                 tracing::info!(%digest, "another configuration is in effect");

@@ -538,7 +538,7 @@ fn text_messages_are_counted() {
     write("Your code is %s");
     let counted = rig.cli_json(&["messages", "check", "--sms"]);
     let counted = counted.as_array().expect("a list");
-    assert_eq!(counted.len(), 5 * 4, "five texts in four languages");
+    assert_eq!(counted.len(), 6 * 4, "six texts in four languages");
     let of = |key: &str| counted.iter().filter(|text| text["key"] == key).collect::<Vec<_>>();
     assert!(
         of("enter-otp.sms.sent.message").iter().all(|text| text["parts"] == 1 && text["alphabet"] == "gsm7")
@@ -546,12 +546,16 @@ fn text_messages_are_counted() {
     assert!(of("link-wait.sms.sent.message").iter().all(|text| text["parts"].as_u64() <= Some(3)));
     let german = rig.cli_json(&["messages", "check", "--sms", "--lang", "de-CH"]);
     assert!(
-        german.as_array().is_some_and(|list| list.len() == 5 && list.iter().all(|text| text["lang"] == "de"))
+        german.as_array().is_some_and(|list| list.len() == 6 && list.iter().all(|text| text["lang"] == "de"))
     );
     write(&format!("{} %s", "x".repeat(155)));
     ends(&rig.cli(&["messages", "check", "--sms", "--lang", "en"]), 0, "sms.message in en: 2 parts");
     write(&format!("{} %s", "x".repeat(600)));
-    ends(&rig.cli(&["messages", "check", "--sms"]), 1, "too long");
+    for command in [&["messages", "check", "--sms"][..], &["messages", "check"], &["config", "check"]] {
+        ends(&rig.cli(command), 2, "sms.message: takes 4 text messages");
+    }
+    write("Your code is %s");
+    ends(&rig.cli(&["config", "check"]), 0, "no findings");
     ends(&rig.cli(&["messages", "check", "--sms", "--lang", "ja"]), 2, "there are en, de, fr, it");
 }
 

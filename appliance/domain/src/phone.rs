@@ -59,7 +59,17 @@ impl Msisdn {
 
     /// The form shown to people: only the last four digits (MOB-38, SMS-41).
     pub fn masked(&self) -> String {
-        format!("…{}", &self.0[self.0.len() - 4..])
+        format!("…{}", self.last_four())
+    }
+
+    /// The same for a text message: in the GSM 7 bit alphabet (3GPP TS 23.038), which has no ellipsis, so that the
+    /// message takes one part and not two.
+    pub fn masked_in_sms(&self) -> String {
+        format!("...{}", self.last_four())
+    }
+
+    fn last_four(&self) -> &str {
+        &self.0[self.0.len() - 4..]
     }
 }
 
@@ -79,6 +89,7 @@ mod tests {
             assert_eq!(Msisdn::parse(text).unwrap().expose(), "+41790000001");
         }
         assert_eq!(Msisdn::parse("+41790000001").unwrap().masked(), "…0001");
+        assert_eq!(Msisdn::parse("+41790000001").unwrap().masked_in_sms(), "...0001");
         assert!(!format!("{:?}", Msisdn::parse("+41790000001").unwrap()).contains("790"));
     }
 

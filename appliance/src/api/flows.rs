@@ -22,7 +22,6 @@ use crate::appliance::Appliance;
 use crate::clock::rfc3339;
 use crate::flows::journey::{self, Asked, Details, Door, Input, Outcome, Start, View};
 use crate::flows::{Caller, FlowError, handle, parse_handle};
-use crate::ui::catalog;
 
 /// What is asked, the fields of its answer, and the action that takes it.
 fn question(view: &View) -> (&'static [&'static str], Option<&'static str>) {
@@ -133,7 +132,7 @@ fn shown(app: &Appliance, status: StatusCode, view: View) -> Shown {
     } else {
         StatusCode::UNPROCESSABLE_ENTITY
     };
-    let detail = catalog::text(&view.lang, key, &[]);
+    let detail = app.config.texts.text(&view.lang, key, &[]);
     Shown::Wrong(wire::FlowProblem {
         kind: format!("urn:countersign:problem:{key}"),
         title: status.canonical_reason().unwrap_or_default().to_owned(),

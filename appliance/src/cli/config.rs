@@ -15,7 +15,7 @@ use crate::config::{self, ConfigError};
 /// Check the configuration, and let it take effect.
 #[derive(Subcommand)]
 pub(super) enum ConfigCommand {
-    /// Check a file and print each finding as `file:line: key: text`. Needs no daemon.
+    /// Check a file, and the own texts that it names: each finding is `file:line: key: text`. Needs no daemon.
     Check {
         /// The file; the one of --config by default.
         file: Option<PathBuf>,
@@ -35,6 +35,7 @@ pub(super) fn run(global: &Global, command: ConfigCommand) -> Result<ExitCode, F
             for key in &config.idle_keys {
                 eprintln!("{}: {key}: understood, but without effect in this version", path.display());
             }
+            super::messages::warn_of_parts(&config);
             let ok = json!({ "file": path, "findings": [] });
             print(global, &ok, |_| format!("{}: no findings", path.display()))
         }
@@ -42,7 +43,10 @@ pub(super) fn run(global: &Global, command: ConfigCommand) -> Result<ExitCode, F
             if global.json {
                 let found: Vec<_> = findings
                     .iter()
-                    .map(|f| json!({ "line": f.line, "key": f.key, "text": f.text }))
+                    .map(|f| {
+                        let file = f.file.as_ref().unwrap_or(&path);
+                        json!({ "file": file, "line": f.line, "key": f.key, "text": f.text })
+                    })
                     .collect();
                 println!("{}", json!({ "file": path, "findings": found }));
             } else {

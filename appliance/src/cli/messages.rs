@@ -1,34 +1,23 @@
-//! `countersign messages check`: how many parts each text message has, by language (SMS-45, D-65).
+//! `countersign messages check`: the texts for people, the operator's own included, and how many parts each text
+//! message has, by language (SMS-45, D-65).
 
 use std::process::ExitCode;
 
 use clap::Subcommand;
-use modem::pdu::{Number, SubmitOptions, submit};
 use serde::Serialize;
 
 use super::output::{Failure, print, table};
 use super::{EXIT_DONE, EXIT_REFUSED, Global};
 use crate::config::{self, Config};
-use crate::ui::catalog;
-
-/// Parts from which on a message costs more than it should.
-const PARTS_GOOD: usize = 1;
-/// Parts that a message has at the most.
-const PARTS_MAX: usize = 3;
-/// Any number: parts do not depend on it.
-const ANY_NUMBER: &str = "+41790000001";
-/// A masked number, in a notice.
-const ANY_MASKED: &str = "…0001";
-/// As long as the token of a link.
-const ANY_LINK_TOKEN: &str = "0000000000000000000000";
+use crate::texts::parts::{self, PARTS_GOOD, PARTS_MAX};
 
 /// Check the texts for people. Needs no daemon.
 #[derive(Subcommand)]
 pub(super) enum MessagesCommand {
-    /// Count the parts of each text message; exit 1 if one has more than three.
+    /// Check the operator's own texts, and list the languages.
     Check {
-        /// The text messages.
-        #[arg(long, required = true)]
+        /// Count the parts of each text message; exit 1 if one has more than three.
+        #[arg(long)]
         sms: bool,
         /// Only this language.
         #[arg(long, value_name = "TAG")]
@@ -40,29 +29,53 @@ pub(super) enum MessagesCommand {
 #[derive(Serialize)]
 struct Counted {
     key: &'static str,
-    lang: &'static str,
+    lang: String,
     characters: usize,
     alphabet: String,
     parts: usize,
     verdict: &'static str,
 }
 
+/// Where the texts of a language come from.
+#[derive(Serialize)]
+struct Origin {
+    lang: String,
+    own: usize,
+    built_in: bool,
+}
+
 pub(super) fn run(global: &Global, command: &MessagesCommand) -> Result<ExitCode, Failure> {
-    let MessagesCommand::Check { lang, .. } = command;
+    let MessagesCommand::Check { sms, lang } = command;
     let config = config::load(&global.config).map_err(Failure::usage)?;
-    let languages: Vec<&'static str> = match lang {
-        None => catalog::LANGUAGES.to_vec(),
+    let languages: Vec<String> = match lang {
+        None => config.texts.languages().map(str::to_owned).collect(),
         Some(tag) => {
-            let known = catalog::LANGUAGES.join(", ");
+            let known = config.texts.languages().collect::<Vec<_>>().join(", ");
             let unknown = || Failure::usage(format!("there is no catalogue for {tag:?}; there are {known}"));
-            vec![catalog::serving(tag).ok_or_else(unknown)?]
+            vec![config.texts.serving(tag).ok_or_else(unknown)?.to_owned()]
         }
     };
+    if *sms { check_sms(global, &config, &languages) } else { list(global, &config, languages) }
+}
+
+fn list(global: &Global, config: &Config, languages: Vec<String>) -> Result<ExitCode, Failure> {
+    let origin = |lang: String| {
+        let (own, built_in) = config.texts.origin(&lang);
+        Origin { lang, own, built_in }
+    };
+    let origins: Vec<Origin> = languages.into_iter().map(origin).collect();
+    print(global, &origins, |origins| {
+        let others =
+            |built_in| if built_in { "built in" } else { "of the language without region, or English" };
+        let row = |o: &Origin| [o.lang.clone(), o.own.to_string(), others(o.built_in).to_owned()];
+        table(["LANG", "OWN TEXTS", "OTHERS"], &origins.iter().map(row).collect::<Vec<_>>())
+    })
+}
+
+fn check_sms(global: &Global, config: &Config, languages: &[String]) -> Result<ExitCode, Failure> {
     let mut counted = Vec::new();
     for lang in languages {
-        for (key, text) in texts(&config, lang) {
-            counted.push(count(key, lang, &text)?);
-        }
+        counted.extend(count(config, lang)?);
     }
     for text in counted.iter().filter(|text| text.parts > PARTS_GOOD) {
         eprintln!("countersign: {} in {}: {} parts", text.key, text.lang, text.parts);
@@ -78,50 +91,52 @@ pub(super) fn run(global: &Global, command: &MessagesCommand) -> Result<ExitCode
     Ok(ExitCode::from(if fits { EXIT_DONE } else { EXIT_REFUSED }))
 }
 
+/// Says on stderr which text messages take more parts than one (SMS-45).
+pub(super) fn warn_of_parts(config: &Config) {
+    for lang in config.texts.languages() {
+        for (key, text) in all(config, lang) {
+            match parts::size(&text) {
+                Ok(size) if size.parts <= PARTS_GOOD => {}
+                Ok(size) => eprintln!("countersign: {key} in {lang}: {} parts", size.parts),
+                Err(error) => eprintln!("countersign: {key} in {lang}: {error}"),
+            }
+        }
+    }
+}
+
+/// Every text message in a language, by its key.
+fn all(config: &Config, lang: &str) -> Vec<(&'static str, String)> {
+    let mut messages = parts::messages(config, &config.texts, lang);
+    messages.push(("sms.message", parts::general(&config.sms_message, config.terms.digits)));
+    messages
+}
+
+fn count(config: &Config, lang: &str) -> Result<Vec<Counted>, Failure> {
+    let counted = |(key, text): (&'static str, String)| {
+        let size = parts::size(&text).map_err(Failure::usage)?;
+        Ok(Counted {
+            key,
+            lang: lang.to_owned(),
+            characters: size.characters,
+            alphabet: size.alphabet,
+            parts: size.parts,
+            verdict: match size.parts {
+                parts if parts <= PARTS_GOOD => "ok",
+                parts if parts <= PARTS_MAX => "several parts",
+                _ => "too long",
+            },
+        })
+    };
+    all(config, lang).into_iter().map(counted).collect()
+}
+
 fn row(text: &Counted) -> [String; 6] {
     [
         text.key.to_owned(),
-        text.lang.to_owned(),
+        text.lang.clone(),
         text.characters.to_string(),
         text.alphabet.clone(),
         text.parts.to_string(),
         text.verdict.to_owned(),
     ]
-}
-
-/// Every text message in a language, with values as long as they get.
-fn texts(config: &Config, lang: &str) -> Vec<(&'static str, String)> {
-    let people = &config.people;
-    let digits = people.authenticators.iter().map(|own| own.otp_length).chain([config.terms.digits]).max();
-    let code = "0".repeat(usize::from(digits.unwrap_or_default()));
-    let sent = |key: &'static str, name: &str, value: &str| (key, catalog::text(lang, key, &[(name, value)]));
-    let mut texts = vec![
-        ("sms.message", config.sms_message.replace("%s", &code)),
-        sent("enter-otp.sms.sent.message", "code", &code),
-        sent("notice-old-number", "new", ANY_MASKED),
-        sent("notice-new-number", "old", ANY_MASKED),
-    ];
-    if let Some(url) = &people.pages.public_url {
-        let link = format!("{url}/ui/l/{ANY_LINK_TOKEN}");
-        texts.push(sent("link-wait.sms.sent.message", "code", &link));
-    }
-    texts
-}
-
-fn count(key: &'static str, lang: &'static str, text: &str) -> Result<Counted, Failure> {
-    let number = Number::parse(ANY_NUMBER).map_err(Failure::fault)?;
-    let tpdus = submit(&number, text, &SubmitOptions::default()).map_err(Failure::usage)?;
-    let parts = tpdus.len();
-    Ok(Counted {
-        key,
-        lang,
-        characters: text.chars().count(),
-        alphabet: tpdus.first().map_or_else(String::new, |tpdu| tpdu.alphabet.to_string()),
-        parts,
-        verdict: match parts {
-            parts if parts <= PARTS_GOOD => "ok",
-            parts if parts <= PARTS_MAX => "several parts",
-            _ => "too long",
-        },
-    })
 }

@@ -17,10 +17,15 @@ use super::check_people::{self, SoftOathTable, Tables};
 use super::file::{self, File, line_of};
 use super::people::Notices;
 use super::people_file;
-use super::{Address, Config, Finding, HsmSection, Listener, ModemSection, Provisioning, TwoPerson};
+use super::{
+    Address, Config, Finding, HsmSection, Listener, Messages, ModemSection, Provisioning, TwoPerson,
+};
+use crate::texts::{self, Catalog, parts};
 
 const ISSUER: &str = "Countersign";
 const ISSUER_MAX: usize = 64;
+/// Leaves room for the rest of a text message with a link, in three parts.
+const PUBLIC_URL_MAX: usize = 200;
 const HSM_DEADLINE_MS: u64 = 2_000;
 const HSM_DEADLINE_RANGE_MS: std::ops::RangeInclusive<u64> = 100..=30_000;
 const QUESTION_TTL_RANGE_MS: std::ops::RangeInclusive<u64> = 10_000..=600_000;
@@ -40,7 +45,7 @@ pub(super) struct Checker<'t> {
 impl Checker<'_> {
     pub(super) fn find<T>(&mut self, at: &Spanned<T>, key: &str, text: impl Into<String>) {
         let line = line_of(self.text, at.span().start);
-        self.findings.push(Finding { line, key: key.to_owned(), text: text.into() });
+        self.findings.push(Finding { file: None, line, key: key.to_owned(), text: text.into() });
     }
 
     pub(super) fn number<T: PartialOrd + Copy + std::fmt::Display>(
@@ -105,12 +110,7 @@ pub(super) fn check(text: &str, file: File) -> Result<Config, Vec<Finding>> {
     let modems = modems(&mut c, file.modem);
     let limits = limits(&mut c, file.limits);
     let (window, questions, soft) = oath(&mut c, file.oath);
-    let d = Notices::default();
-    let notices = Notices {
-        old: file.sms.notify_old_on_change.unwrap_or(d.old),
-        new: file.sms.notify_new_on_change.unwrap_or(d.new),
-        mask_for_admins: file.sms.mask_for_admins.unwrap_or(d.mask_for_admins),
-    };
+    let notices = notices(&file.sms);
     let Parts { terms, sms_message, registration, number, sms_limits } = sms(&mut c, file.sms);
     let people = check_people::check(
         &mut c,
@@ -133,6 +133,7 @@ pub(super) fn check(text: &str, file: File) -> Result<Config, Vec<Finding>> {
     );
     let provisioning = provisioning(&mut c, file.provisioning);
     let two_person = two_person(&mut c, file.two_person);
+    let messages = messages(&mut c, file.messages);
     match (c.findings.is_empty(), hsm) {
         (true, Some(hsm)) => Ok(Config {
             state_dir: file.state_dir.into_inner(),
@@ -149,6 +150,8 @@ pub(super) fn check(text: &str, file: File) -> Result<Config, Vec<Finding>> {
             provisioning,
             two_person,
             people,
+            messages,
+            texts: Catalog::default(),
             idle_keys,
         }),
         _ => {
@@ -159,10 +162,17 @@ pub(super) fn check(text: &str, file: File) -> Result<Config, Vec<Finding>> {
 }
 
 fn public_url(c: &mut Checker<'_>, url: Option<&Spanned<String>>) {
-    if let Some(url) = url
-        && !(url.get_ref().starts_with("https://") || url.get_ref().starts_with("http://"))
-    {
+    let Some(url) = url else { return };
+    let text = url.get_ref();
+    if !(text.starts_with("https://") || text.starts_with("http://")) {
         c.find(url, "public_url", "must begin with https:// or http://");
+    }
+    if text.len() > PUBLIC_URL_MAX || !text.bytes().all(|byte| byte.is_ascii_graphic()) {
+        c.find(
+            url,
+            "public_url",
+            format!("must be at most {PUBLIC_URL_MAX} ASCII characters: it is sent by SMS"),
+        );
     }
 }
 
@@ -305,6 +315,22 @@ fn two_person(c: &mut Checker<'_>, table: file::TwoPerson) -> TwoPerson {
     TwoPerson { acts, life_ms: i64::try_from(life_ms).unwrap_or(d.life_ms) }
 }
 
+fn notices(table: &file::Sms) -> Notices {
+    let d = Notices::default();
+    Notices {
+        old: table.notify_old_on_change.unwrap_or(d.old),
+        new: table.notify_new_on_change.unwrap_or(d.new),
+        mask_for_admins: table.mask_for_admins.unwrap_or(d.mask_for_admins),
+    }
+}
+
+fn messages(c: &mut Checker<'_>, table: file::Messages) -> Messages {
+    if let Some(dir) = &table.dir {
+        c.absolute(dir, "messages.dir");
+    }
+    Messages { dir: table.dir.map(Spanned::into_inner), sha256: None }
+}
+
 fn modems(c: &mut Checker<'_>, sections: Vec<file::Modem>) -> Vec<ModemSection> {
     let mut seen = BTreeSet::new();
     let mut modems = Vec::new();
@@ -410,10 +436,13 @@ fn sms(c: &mut Checker<'_>, table: file::Sms) -> Parts {
         ),
         ..d
     };
-    if let Some(message) = &table.message
-        && message.get_ref().matches("%s").count() != 1
-    {
-        c.find(message, "sms.message", "must hold %s exactly once, where the code goes (CFG-MSG-1)");
+    if let Some(message) = &table.message {
+        let text = message.get_ref();
+        if let Some(fault) = texts::template_fault(text) {
+            c.find(message, "sms.message", fault);
+        } else if let Some(fault) = parts::too_long(&parts::general(text, terms.digits)) {
+            c.find(message, "sms.message", fault);
+        }
     }
     Parts {
         terms,

@@ -384,7 +384,7 @@ fn letters(c: &mut Checker<'_>, table: file::Letters) -> Letters {
         c.find(window, "letters.window", "must be left or right");
     }
     if let Some(lang) = &table.default_lang
-        && crate::ui::catalog::serving(lang.get_ref()).is_none()
+        && crate::texts::built_in(lang.get_ref()).is_none()
     {
         c.find(lang, "letters.default_lang", "must be one of en, de, fr, it");
     }

@@ -44,6 +44,14 @@ pub(super) struct File {
     pub(super) provisioning: Provisioning,
     #[serde(default)]
     pub(super) two_person: TwoPerson,
+    #[serde(default)]
+    pub(super) messages: Messages,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Messages {
+    pub(super) dir: Option<Spanned<PathBuf>>,
 }
 
 #[derive(Deserialize)]
@@ -181,6 +189,6 @@ pub(super) fn parse(text: &str) -> Result<File, Finding> {
             .split('`')
             .nth(1)
             .map_or_else(|| text.get(span.clone()).unwrap_or("").trim().to_owned(), str::to_owned);
-        Finding { line: line_of(text, span.start), key, text: message }
+        Finding { file: None, line: line_of(text, span.start), key, text: message }
     })
 }

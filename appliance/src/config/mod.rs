@@ -11,10 +11,13 @@ use domain::limit::Limits;
 use domain::names::ApplicationName;
 use domain::verify::Window;
 
+use crate::texts::Catalog;
+
 mod check;
 mod check_authenticators;
 mod check_people;
 mod file;
+mod messages;
 pub mod people;
 mod people_file;
 
@@ -56,8 +59,21 @@ pub struct Config {
     pub two_person: TwoPerson,
     /// What people meet: authenticators, flows, letters, pages.
     pub people: people::People,
+    /// The operator's own texts, as files.
+    pub messages: Messages,
+    /// Texts for people, the operator's own before the built-in ones.
+    pub texts: Catalog,
     /// Keys that are understood and have no effect in this version.
     pub idle_keys: Vec<&'static str>,
+}
+
+/// The operator's own texts, as files (SMS-19).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Messages {
+    /// The directory with a file `LANGUAGE.ftl` for each language.
+    pub dir: Option<PathBuf>,
+    /// SHA-256 over names and contents of the files, in hex, once they are read.
+    pub sha256: Option<String>,
 }
 
 /// How to reach the HSM.
@@ -135,9 +151,11 @@ pub struct ModemSection {
 /// One thing that is wrong in a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
+    /// Another file than the configuration itself.
+    pub file: Option<PathBuf>,
     /// Line, from 1.
     pub line: usize,
-    /// Dotted key.
+    /// Dotted key, or the id of a message.
     pub key: String,
     /// What is wrong and what to do.
     pub text: String,
@@ -159,7 +177,8 @@ impl fmt::Display for ConfigError {
             ConfigError::Findings(path, findings) => {
                 for (n, finding) in findings.iter().enumerate() {
                     let end = if n + 1 < findings.len() { "\n" } else { "" };
-                    let Finding { line, key, text } = finding;
+                    let Finding { file, line, key, text } = finding;
+                    let path = file.as_ref().unwrap_or(path);
                     write!(f, "{}:{line}: {key}: {text}{end}", path.display())?;
                 }
                 Ok(())
@@ -170,7 +189,7 @@ impl fmt::Display for ConfigError {
 
 impl std::error::Error for ConfigError {}
 
-/// Reads and checks a file.
+/// Reads and checks a file, and the operator's own texts that it names.
 ///
 /// # Errors
 /// [`ConfigError`] with everything that is wrong, not only the first thing.
@@ -189,11 +208,14 @@ pub fn load_text(path: &Path) -> Result<(Config, String), ConfigError> {
         return Err(read(std::io::Error::other(format!("it is larger than {FILE_MAX} bytes"))));
     }
     let text = std::fs::read_to_string(path).map_err(read)?;
-    let config = parse(&text).map_err(|findings| ConfigError::Findings(path.to_owned(), findings))?;
+    let found = |findings| ConfigError::Findings(path.to_owned(), findings);
+    let mut config = parse(&text).map_err(found)?;
+    let line = text.lines().position(|line| line.trim_start().starts_with("[messages]")).unwrap_or(0) + 1;
+    messages::load(&mut config, line).map_err(found)?;
     Ok((config, text))
 }
 
-/// Checks a configuration text.
+/// Checks a configuration text alone; other files that it names are not looked at.
 ///
 /// # Errors
 /// Everything that is wrong.

@@ -238,7 +238,7 @@ fn template_for(app: &Appliance, row: &ChallengeRow, owner: &UserRow) -> String 
     } else {
         "enter-otp.sms.sent.message"
     };
-    crate::ui::catalog::text(&owner.lang, key, &[("code", "%s")])
+    app.config.texts.text(&owner.lang, key, &[("code", "%s")])
 }
 
 impl Appliance {

@@ -78,11 +78,7 @@ pub fn compose(app: &Appliance, message: &MessageRow) -> Result<Option<Text>, Fl
         })?,
     };
     let template = message.template.as_deref().unwrap_or("%s");
-    let (before, after) = template.split_once("%s").unwrap_or((template, ""));
-    let mut body = Zeroizing::new(Vec::with_capacity(template.len() + code.len()));
-    body.extend_from_slice(before.as_bytes());
-    body.extend_from_slice(&code);
-    body.extend_from_slice(after.as_bytes());
+    let body = crate::texts::fill(template, &code);
     let number = if phone.is_some() {
         users::open_number(app, &owner, &message.number)?
     } else {

@@ -19,8 +19,6 @@ pub const TEXT_MAX: usize = 201;
 pub const EXPIRY_MS: u64 = 300_000;
 /// Longest life, in milliseconds (boot clock).
 pub const EXPIRY_MAX_MS: u64 = domain::time::SHORT_TERM_MAX_MS;
-/// What a test says.
-const TEST_TEXT: &str = "This is a test message from your one-time password service.";
 
 pub(super) fn body_aad(message: &Id) -> Vec<u8> {
     [b"countersign message body 1".as_slice(), message].concat()
@@ -91,7 +89,7 @@ pub(super) fn row(
     })
 }
 
-/// Queues a test text to a user's verified number (MOB-36).
+/// Queues a test text to a user's verified number, in the user's language (MOB-36).
 ///
 /// # Errors
 /// [`FlowError::NoUserOrPhone`] without a verified number.
@@ -105,7 +103,8 @@ pub fn test(app: &Appliance, caller: &Caller, name: &UserName) -> Result<Message
         return Err(FlowError::NoUserOrPhone);
     };
     let number = users::open_number(app, &owner, &bound.number)?;
-    send(app, caller, &number, TEST_TEXT, EXPIRY_MS)
+    let text = app.config.texts.text(&owner.lang, "test-message", &[]);
+    send(app, caller, &number, &text, EXPIRY_MS)
 }
 
 /// Finds a message.

@@ -92,7 +92,8 @@ pub(super) async fn admit(State(api): State<Arc<Api>>, request: Request, next: N
     if BUCKETS.lock().take(visitor, Instant::now()) {
         return next.run(request).await;
     }
-    let page = Page::new(&api.appliance(), super::language(request.headers()));
+    let app = api.appliance();
+    let page = Page::new(&app, app.config.texts.accepted(&super::languages(request.headers())));
     let said = Said { onward: None, ..Said::error(page, "page.too-many-requests") };
     let mut response = respond(StatusCode::TOO_MANY_REQUESTS, &said);
     response.headers_mut().insert(header::RETRY_AFTER, RETRY_AFTER_S);

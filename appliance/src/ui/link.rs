@@ -7,7 +7,7 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 
 use super::page::{Page, Said, respond};
-use super::{act, browser, language};
+use super::{act, browser, languages};
 use crate::api::Api;
 use crate::appliance::Appliance;
 use crate::flows::journey::link::{self, Decision};
@@ -25,8 +25,7 @@ pub(super) async fn show(
     Path(token): Path<String>,
     headers: HeaderMap,
 ) -> Response {
-    let lang = language(&headers);
-    act(&api, lang, move |app| {
+    act(&api, languages(&headers), move |app, lang| {
         let Some(asked) = link::open(app, &token)? else { return Ok(invalid(app, lang)) };
         let page = Page::new(app, &asked.lang);
         let title = page.text("link-title");
@@ -49,8 +48,7 @@ pub(super) async fn decide(
     headers: HeaderMap,
     axum::Form(decided): axum::Form<Decided>,
 ) -> Response {
-    let lang = language(&headers);
-    act(&api, lang, move |app| {
+    act(&api, languages(&headers), move |app, lang| {
         if browser::is_foreign(app, &headers) {
             let said = Said::error(Page::new(app, lang), "page.forbidden");
             return Ok(respond(StatusCode::FORBIDDEN, &said));

@@ -18,7 +18,6 @@ use crate::flows::journey::{self, Door, Input, Start, View};
 use crate::flows::{FlowError, parse_handle};
 
 mod browser;
-pub mod catalog;
 mod limit;
 mod link;
 mod page;
@@ -58,10 +57,10 @@ pub fn routes(api: &Arc<Api>) -> Router<Arc<Api>> {
         .route("/ui/static/logo", get(statics::logo))
 }
 
-/// The language of a visitor without a flow.
-fn language(headers: &HeaderMap) -> &'static str {
+/// What a visitor's browser says about languages.
+fn languages(headers: &HeaderMap) -> String {
     let header = headers.get(header::ACCEPT_LANGUAGE).and_then(|value| value.to_str().ok());
-    header.map_or(catalog::LANGUAGES[0], catalog::accepted)
+    header.unwrap_or_default().to_owned()
 }
 
 /// The visitor's flow, if its cookie is good.
@@ -126,8 +125,8 @@ async fn start_or_show(
     headers: HeaderMap,
     definition: impl FnOnce(&Appliance) -> Option<String> + Send + 'static,
 ) -> Response {
-    let (visitor, lang) = (Visitor::of(&headers), language(&headers));
-    act(&api, lang, move |app| {
+    let visitor = Visitor::of(&headers);
+    act(&api, languages(&headers), move |app, lang| {
         if let (Some(view), Some(visitor)) = (visited(app, visitor.as_ref())?, &visitor)
             && step::path(&view) == uri.path()
         {
@@ -148,14 +147,13 @@ fn not_found(app: &Appliance, lang: &str) -> Response {
 }
 
 async fn nowhere(State(api): State<Arc<Api>>, headers: HeaderMap) -> Response {
-    let lang = language(&headers);
-    act(&api, lang, move |app| Ok(not_found(app, lang))).await
+    act(&api, languages(&headers), move |app, lang| Ok(not_found(app, lang))).await
 }
 
 /// The door that an application sends its user to.
 async fn enter(State(api): State<Arc<Api>>, Path(flow): Path<String>, headers: HeaderMap) -> Response {
-    let (lang, visitor) = (language(&headers), Visitor::of(&headers));
-    act(&api, lang, move |app| {
+    let visitor = Visitor::of(&headers);
+    act(&api, languages(&headers), move |app, lang| {
         let id = parse_handle(&flow).ok_or(FlowError::NotFound("flow"))?;
         if let Some(visitor) = visitor.filter(|visitor| visitor.flow == id)
             && let Some(view) = visited(app, Some(&visitor))?
@@ -173,11 +171,11 @@ async fn enter(State(api): State<Arc<Api>>, Path(flow): Path<String>, headers: H
 
 /// Shows the step, at its own path.
 async fn show(State(api): State<Arc<Api>>, uri: axum::http::Uri, headers: HeaderMap) -> Response {
-    let (visitor, lang) = (Visitor::of(&headers), language(&headers));
+    let visitor = Visitor::of(&headers);
     if uri.query() == Some(HOLD) {
         hold(&api, &headers).await;
     }
-    act(&api, lang, move |app| {
+    act(&api, languages(&headers), move |app, _| {
         let Some(visitor) = visitor else { return Ok(Redirect::to("/ui/login").into_response()) };
         let view = visited(app, Some(&visitor))?;
         let mut view = view.ok_or(FlowError::NotFound("flow"))?;
@@ -215,8 +213,8 @@ async fn answer(
     headers: HeaderMap,
     RawForm(body): RawForm,
 ) -> Response {
-    let (visitor, lang) = (Visitor::of(&headers), language(&headers));
-    act(&api, lang, move |app| {
+    let visitor = Visitor::of(&headers);
+    act(&api, languages(&headers), move |app, lang| {
         let Some(visitor) = visitor else { return Ok(Redirect::to("/ui/login").into_response()) };
         let form: step::Form = serde_urlencoded::from_bytes(&body)
             .map_err(|_| FlowError::Invalid("the form is not what it should be".to_owned()))?;
@@ -249,21 +247,26 @@ async fn answer(
     .await
 }
 
-/// Runs a page's act; what it cannot do becomes a page too.
+/// Runs a page's act, which is told the language that fits the browser's best; what it cannot do becomes a page too.
 async fn act(
     api: &Arc<Api>,
-    lang: &'static str,
-    act: impl FnOnce(&Appliance) -> Result<Response, FlowError> + Send + 'static,
+    languages: String,
+    act: impl FnOnce(&Appliance, &str) -> Result<Response, FlowError> + Send + 'static,
 ) -> Response {
-    let done = api.act(move |app| match act(app) {
-        Err(error @ FlowError::Tampered { .. }) => Err(error),
-        Err(error) => Ok(apologise(app, lang, error)),
-        Ok(response) => Ok(response),
+    let accepted = languages.clone();
+    let done = api.act(move |app| {
+        let lang = app.config.texts.accepted(&accepted);
+        match act(app, lang) {
+            Err(error @ FlowError::Tampered { .. }) => Err(error),
+            Err(error) => Ok(apologise(app, lang, error)),
+            Ok(response) => Ok(response),
+        }
     });
     match done.await {
         Ok(response) => response,
         Err(error) => {
-            let text = catalog::text(lang, "flow.unavailable", &[]);
+            let texts = &api.appliance().config.texts;
+            let text = texts.text(texts.accepted(&languages), "flow.unavailable", &[]);
             let plain = HeaderValue::from_static("text/plain; charset=utf-8");
             (error.status(), [(header::CONTENT_TYPE, plain)], text).into_response()
         }

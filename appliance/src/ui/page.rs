@@ -4,9 +4,9 @@ use askama::Template;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
-use super::catalog;
 use crate::appliance::Appliance;
 use crate::flows::journey::PASSWORD_MIN;
+use crate::texts::Catalog;
 
 /// Nothing but our own style sheet and pictures; nobody frames us.
 const CSP: &str = "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; frame-ancestors 'none'; \
@@ -14,6 +14,7 @@ const CSP: &str = "default-src 'none'; style-src 'self'; img-src 'self'; base-ur
 
 /// What every page shows.
 pub(super) struct Page {
+    texts: Catalog,
     /// Language tag.
     pub(super) lang: String,
     /// Name of the appliance's owner.
@@ -31,7 +32,8 @@ impl Page {
     /// A page in a language.
     pub(super) fn new(app: &Appliance, lang: &str) -> Self {
         Page {
-            lang: catalog::serving(lang).unwrap_or(catalog::LANGUAGES[0]).to_owned(),
+            lang: app.config.texts.serving_or_first(lang).to_owned(),
+            texts: app.config.texts.clone(),
             issuer: app.config.issuer.clone(),
             has_logo: app.config.people.pages.logo.is_some(),
             return_origin: None,
@@ -41,7 +43,7 @@ impl Page {
 
     /// A text of the catalogue.
     pub(super) fn text(&self, key: &str) -> String {
-        catalog::text(&self.lang, key, &[])
+        self.texts.text(&self.lang, key, &[])
     }
 
     /// The document's title: whoever hears it first hears of an error first.
@@ -78,7 +80,7 @@ impl Page {
 
     /// A text of the catalogue with values.
     pub(super) fn text_with(&self, key: &str, values: &[(&str, &str)]) -> String {
-        catalog::text(&self.lang, key, values)
+        self.texts.text(&self.lang, key, values)
     }
 }
 

@@ -9,7 +9,7 @@ use axum::response::{IntoResponse, Redirect, Response};
 
 use super::browser::{self, Visitor};
 use super::page::{Page, Said, respond};
-use super::{act as run, begin, language};
+use super::{act as run, begin, languages};
 use crate::api::Api;
 use crate::flows::journey::{self, Door, Offered, Start};
 
@@ -30,8 +30,8 @@ impl AsRef<Page> for Portal {
 }
 
 pub(super) async fn show(State(api): State<Arc<Api>>, headers: HeaderMap) -> Response {
-    let (visitor, lang) = (Visitor::of(&headers), language(&headers));
-    run(&api, lang, move |app| {
+    let visitor = Visitor::of(&headers);
+    run(&api, languages(&headers), move |app, lang| {
         let Some(visitor) = visitor else { return Ok(Redirect::to("/ui/login").into_response()) };
         let offered = journey::self_service(app, &Door::Browser(&visitor.key), &visitor.flow)?;
         let Some((user, offers)) = offered else { return Ok(Redirect::to("/ui/login").into_response()) };
@@ -55,8 +55,8 @@ pub(super) async fn act(
     headers: HeaderMap,
     axum::Form(wanted): axum::Form<Wanted>,
 ) -> Response {
-    let (visitor, lang) = (Visitor::of(&headers), language(&headers));
-    run(&api, lang, move |app| {
+    let visitor = Visitor::of(&headers);
+    run(&api, languages(&headers), move |app, lang| {
         let Some(visitor) = visitor else { return Ok(Redirect::to("/ui/login").into_response()) };
         if browser::is_foreign(app, &headers) || !visitor.sent(&wanted.csrf) {
             let said = Said::error(Page::new(app, lang), "page.forbidden");

@@ -87,7 +87,7 @@ fn a_number_is_changed_during_the_login() {
     assert!(rig.show_user("alice")["phone_masked"].as_str().expect("a phone").ends_with("0002"));
     // The code of the login, then the notice of the change.
     let notice = rig.modem().await_message(PHONE, 2).text.unwrap_or_default();
-    assert!(notice.contains("…0002"), "{notice}");
+    assert!(notice.contains("...0002"), "{notice}");
     assert_eq!(rig.modem().messages_to(OTHER_PHONE).len(), 3, "no second message after the registration");
     assert!(rig.events("user=alice").iter().any(|event| event["type"] == "phone.changed"));
 }

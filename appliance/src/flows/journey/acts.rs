@@ -11,7 +11,6 @@ use super::{BrowserKey, Door, FLOWS_MAX, Input, Start, View, password};
 use crate::appliance::Appliance;
 use crate::flows::{Caller, FlowError, applications, users};
 use crate::store::flow::{self, FlowRow};
-use crate::ui::catalog;
 use domain::names::ApplicationName;
 
 /// The application that begins flows for browsers that come on their own.
@@ -74,7 +73,7 @@ fn begin(
         return Err(FlowError::RateLimited);
     }
     let now = app.clock.now();
-    let lang = start.lang.as_deref().and_then(catalog::serving).unwrap_or(catalog::LANGUAGES[0]);
+    let lang = app.config.texts.serving_or_first(start.lang.as_deref().unwrap_or_default());
     let mut kept = Kept::new(&definition, lang.to_owned(), &now);
     kept.return_url = start.return_url.clone();
     kept.return_state = start.return_state.clone();

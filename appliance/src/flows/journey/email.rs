@@ -11,7 +11,6 @@ use super::kept::Walk;
 use crate::flows::{FlowError, users};
 use crate::mail;
 use crate::store::event;
-use crate::ui::catalog;
 
 /// Digits of a code.
 const DIGITS: u8 = 8;
@@ -58,9 +57,10 @@ impl Walk<'_> {
         let code = self.email_code(&nonce)?;
         let code = Zeroizing::new(String::from_utf8_lossy(&code).into_owned());
         let minutes = (TTL_MS / 60_000).to_string();
-        let subject = catalog::text(&self.kept.lang, "email-subject", &[]);
+        let texts = &self.app.config.texts;
+        let subject = texts.text(&self.kept.lang, "email-subject", &[]);
         let values = [("code", code.as_str()), ("minutes", minutes.as_str())];
-        let body = Zeroizing::new(catalog::text(&self.kept.lang, "email-body", &values));
+        let body = Zeroizing::new(texts.text(&self.kept.lang, "email-body", &values));
         let sent = mail::send(relay, address, &subject, &body);
         let at = self.now.wall_ms;
         let event = match &sent {

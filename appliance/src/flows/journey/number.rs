@@ -15,7 +15,6 @@ use crate::flows::sending::{Sending, To};
 use crate::flows::{FlowError, challenge as sent, handle, letters, users};
 use crate::store::phone::PhoneRow;
 use crate::store::{challenge, event, letter, outbox, phone};
-use crate::ui::catalog;
 
 const INVALID_NUMBER: &str = "register.error.validation.invalid.phonenumber";
 const NUMBER_REQUIRED: &str = "register.error.validation.phonenumber.required";
@@ -343,16 +342,16 @@ impl Walk<'_> {
         binding: &PhoneRow,
     ) -> Result<Vec<outbox::MessageRow>, FlowError> {
         let Some(former) = former else { return Ok(Vec::new()) };
-        let settings = self.app.config.people.notices;
+        let (settings, texts) = (self.app.config.people.notices, &self.app.config.texts);
         let old = users::open_number(self.app, owner, &former.number)?;
         let new = users::open_number(self.app, owner, &binding.number)?;
         let mut notices = Vec::new();
         if settings.old {
-            let text = catalog::text(&owner.lang, "notice-old-number", &[("new", &new.masked())]);
+            let text = texts.text(&owner.lang, "notice-old-number", &[("new", &new.masked_in_sms())]);
             notices.push(self.notice_to(&old, &text)?);
         }
         if settings.new {
-            let text = catalog::text(&owner.lang, "notice-new-number", &[("old", &old.masked())]);
+            let text = texts.text(&owner.lang, "notice-new-number", &[("old", &old.masked_in_sms())]);
             notices.push(self.notice_to(&new, &text)?);
         }
         Ok(notices)

@@ -188,7 +188,7 @@ impl Walk<'_> {
     pub(super) fn shown(&mut self, evidence: Evidence, loa: f64) {
         // Not before: another language than the browser's would say that there is such a user.
         if let Some(owner) = &self.owner
-            && let Some(lang) = crate::ui::catalog::serving(&owner.lang)
+            && let Some(lang) = self.app.config.texts.serving(&owner.lang)
         {
             lang.clone_into(&mut self.kept.lang);
         }
