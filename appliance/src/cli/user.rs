@@ -20,6 +20,8 @@ pub(super) enum UserCommand {
         /// Name.
         name: String,
     },
+    /// Add users from a CSV file: all of it is checked before anybody is added.
+    Import(super::import::ImportArgs),
     /// List users.
     List {
         /// Begin after this name.
@@ -184,10 +186,15 @@ fn path(name: &str, rest: &str) -> String {
 }
 
 pub(super) fn run(global: &Global, command: UserCommand) -> Result<ExitCode, Failure> {
+    // Looks at its file before it looks for the daemon.
+    if let UserCommand::Import(args) = &command {
+        return super::import::run(global, args);
+    }
     let client = Client::new(global)?;
     let nothing = serde_json::json!({});
     let user: wire::User = match command {
         UserCommand::Add(args) => client.post("/v1/users", &new_user(args)?)?,
+        UserCommand::Import(_) => unreachable!("answered before there was a client"),
         UserCommand::Show { name } => return show(global, &client, &name),
         UserCommand::List { after } => {
             let path = format!("/v1/users?after={}", segment(&after));
@@ -300,12 +307,19 @@ fn phone_line(phone: Option<&wire::BoundPhone>) -> String {
 
 fn describe(user: &wire::User) -> String {
     let none = || "none".to_owned();
+    let contact = match (&user.contact_phone_masked, &user.phone_masked) {
+        (Some(contact), None) => {
+            format!("{contact} (gets no codes: nobody has verified that it is the user's)")
+        }
+        (Some(contact), Some(_)) => contact.clone(),
+        (None, _) => none(),
+    };
     format!(
         "user      {}\nstate     {}\nphone     {}\ncontact   {}\nlanguage  {}\nfailures  {}\npseudonym {}\nsince     {}\n",
         user.name,
         user.state,
         user.phone_masked.clone().unwrap_or_else(none),
-        user.contact_phone_masked.clone().unwrap_or_else(none),
+        contact,
         user.lang,
         user.failures,
         user.user_ref,

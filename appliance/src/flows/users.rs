@@ -162,7 +162,7 @@ pub(super) fn prepare(app: &Appliance, new: NewUser) -> Result<UserRow, FlowErro
 ///
 /// # Errors
 /// [`FlowError::Invalid`].
-pub(super) fn check_lang(lang: &str) -> Result<(), FlowError> {
+pub(crate) fn check_lang(lang: &str) -> Result<(), FlowError> {
     let is_tag = |c: char| c.is_ascii_alphanumeric() || c == '-';
     if lang.is_empty() || lang.len() > LANG_MAX || !lang.chars().all(is_tag) {
         return Err(FlowError::Invalid(format!("{lang:?} is no language tag")));
@@ -174,7 +174,7 @@ pub(super) fn check_lang(lang: &str) -> Result<(), FlowError> {
 ///
 /// # Errors
 /// [`FlowError::Invalid`]; it does not repeat the address.
-pub(super) fn check_email(email: &str) -> Result<(), FlowError> {
+pub(crate) fn check_email(email: &str) -> Result<(), FlowError> {
     if journey::is_address(email) {
         return Ok(());
     }
@@ -185,7 +185,7 @@ pub(super) fn check_email(email: &str) -> Result<(), FlowError> {
 ///
 /// # Errors
 /// [`FlowError::Invalid`] for what the window of an envelope does not hold.
-pub(super) fn check_lines(lines: &[String]) -> Result<(), FlowError> {
+pub(crate) fn check_lines(lines: &[String]) -> Result<(), FlowError> {
     if journey::fits_window(lines) && lines.iter().all(|line| !line.trim().is_empty()) {
         return Ok(());
     }
