@@ -85,7 +85,7 @@ pub(super) async fn show(
     Ok(axum::Json(wire::OathAccounts {
         user,
         accounts: shown.collect(),
-        quota: app.config.people.oath.quota_soft,
+        quota: app.config.people.oath.quota_accounts(),
         letter: accounts.letter.as_ref().map(letter),
     }))
 }

@@ -263,10 +263,11 @@ pub(super) async fn assign(
         .act_as(caller, Right::WriteTokens, move |app, caller| {
             let owner = users::find(app, &user)?;
             provision::givable(app, &serial)?;
+            provision::room_for(app, caller, &owner)?;
             let act = Act::AssignToken { token: serial.to_string(), user: user.to_string() };
             let now = app.clock.now();
             guarded(app, caller, &act, |caller| {
-                let row = provision::assign(app, caller, &serial, &owner.id, &owner.user_ref)?;
+                let row = provision::assign(app, caller, &serial, &owner)?;
                 Ok(view(&row, row.state.is_locked(&now)))
             })
         })

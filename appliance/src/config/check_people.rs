@@ -22,6 +22,8 @@ const GAP_MS: RangeInclusive<u64> = 0..=30 * 24 * 3_600_000;
 const SCHEDULE_MS: RangeInclusive<u64> = 1_000..=30 * 24 * 3_600_000;
 const POLL_MS: RangeInclusive<u64> = 1_000..=60_000;
 const PERIOD: RangeInclusive<u16> = 10..=120;
+/// As many tokens as a code is compared with.
+const QUOTA: RangeInclusive<u32> = 1..=8;
 const SMTP_PORT: u16 = 25;
 const BACKCHANNEL_TTL_MS: u64 = 120_000;
 const BACKCHANNEL_INTERVAL_MS: u64 = 5_000;
@@ -448,8 +450,8 @@ fn oath(c: &mut Checker<'_>, table: SoftOathTable) -> SoftOath {
         algorithm,
         digits: c.number(table.digits, "oath.digits", 6..=8, d.digits),
         period: c.number(table.period, "oath.period", PERIOD, d.period),
-        quota_soft: c.number(table.quota_soft, "oath.quota_soft", 1..=8, d.quota_soft),
-        quota_hard: c.number(table.quota_hard, "oath.quota_hard", 1..=8, d.quota_hard),
+        quota_soft: table.quota_soft.map(|quota| c.number(Some(quota), "oath.quota_soft", QUOTA, 1)),
+        quota_hard: c.number(table.quota_hard, "oath.quota_hard", QUOTA, d.quota_hard),
         confirm_on_activation: table.confirm_on_activation.unwrap_or(d.confirm_on_activation),
         reveal_after_activation: table.reveal_after_activation.unwrap_or(d.reveal_after_activation),
         replace_immediately: table.replace_immediately.unwrap_or(d.replace_immediately),

@@ -7,6 +7,9 @@ use std::path::PathBuf;
 use domain::flow::Definition;
 use oath::Algorithm;
 
+/// OATH accounts of one user where the configuration does not say (OATH-13).
+const QUOTA_ACCOUNTS: u32 = 1;
+
 /// Everything that people meet.
 #[derive(Clone, Debug, Default)]
 pub struct People {
@@ -275,8 +278,8 @@ pub struct SoftOath {
     pub digits: u8,
     /// Seconds of a step (OATH-10).
     pub period: u16,
-    /// Living soft tokens of one user (OATH-13).
-    pub quota_soft: u32,
+    /// Living soft tokens of one user (OATH-13); none when the configuration does not say.
+    pub quota_soft: Option<u32>,
     /// Living hardware tokens of one user.
     pub quota_hard: u32,
     /// Whether a first code must be typed (OATH-53).
@@ -304,7 +307,7 @@ impl Default for SoftOath {
             algorithm: Algorithm::Sha1,
             digits: 6,
             period: 30,
-            quota_soft: 1,
+            quota_soft: None,
             quota_hard: 1,
             confirm_on_activation: true,
             reveal_after_activation: true,
@@ -358,6 +361,13 @@ pub struct Pages {
 impl Default for Pages {
     fn default() -> Self {
         Pages { public_url: None, logo: None, accent: "#1f4e79".to_owned(), login_flow: None }
+    }
+}
+
+impl SoftOath {
+    /// OATH accounts of one user at the most: one, unless the configuration says otherwise (D-22).
+    pub fn quota_accounts(&self) -> u32 {
+        self.quota_soft.unwrap_or(QUOTA_ACCOUNTS)
     }
 }
 

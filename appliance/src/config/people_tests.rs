@@ -236,7 +236,7 @@ fn authenticator_apps_have_the_documents_defaults() {
     assert!(
         oath.totp && oath.confirm_on_activation && oath.reveal_after_activation && oath.selectable_as_next
     );
-    assert_eq!((oath.digits, oath.period, oath.quota_soft), (6, 30, 1));
+    assert_eq!((oath.digits, oath.period, oath.quota_accounts()), (6, 30, 1));
     assert!(
         !oath.auto_order_letter && !oath.auto_order_letter_new_users && oath.admin_secret_formats.is_empty()
     );

@@ -381,7 +381,7 @@ fn carry_out(app: &Appliance, caller: &Caller, act: &Act) -> Result<(), FlowErro
         Act::AssignToken { token, user: to } => {
             let serial = Serial::parse(token).map_err(|error| FlowError::Invalid(error.to_string()))?;
             let owner = users::find(app, &user(to)?)?;
-            provision::assign(app, caller, &serial, &owner.id, &owner.user_ref).map(drop)
+            provision::assign(app, caller, &serial, &owner).map(drop)
         }
         Act::AddOperator { operator, uid, roles } => {
             operators::add(app, caller, &user(operator)?, *uid, &operators::parse_roles(roles)?).map(drop)

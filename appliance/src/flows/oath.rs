@@ -167,7 +167,7 @@ fn replace(
 }
 
 fn need_room(app: &Appliance, caller: &Caller, owner: &UserRow, rows: &[TokenRow]) -> Result<(), FlowError> {
-    let quota = app.config.people.oath.quota_soft as usize;
+    let quota = app.config.people.oath.quota_accounts() as usize;
     let accounts = soft(rows).len();
     let what = if accounts >= quota {
         format!(

@@ -7,18 +7,19 @@ use std::time::Instant;
 
 use domain::event::Event;
 use domain::names::Serial;
-use domain::token::{Class, Factor, Id, Lifecycle, MovingState, Policy};
+use domain::token::{Class, Factor, Lifecycle, MovingState, Policy};
 use hsm::{MacPurpose, Provision, SignKey};
 use link::transcript::{self, Confirmation, Exchange, Grant};
 use link::{Challenge, Commit, Info, Install, MakerCertificate, Octets, Order, Start};
 use oath::Algorithm;
 
 use super::tokens::{HARD_LOA, hash_of};
-use super::{Caller, FlowError, approvals};
+use super::{Caller, FlowError, approvals, tokens};
 use crate::appliance::Appliance;
 use crate::exchanges::Open;
 use crate::store::device::{self, DeviceRow};
 use crate::store::token::{self, TokenRow};
+use crate::store::user::UserRow;
 use crate::store::{StoreError, event};
 
 /// Level of assurance of a token that nobody has been bound to.
@@ -445,21 +446,30 @@ pub fn givable(app: &Appliance, serial: &Serial) -> Result<TokenRow, FlowError> 
     Ok(row)
 }
 
+/// Whether a user may have another hardware token.
+///
+/// # Errors
+/// [`FlowError::Conflict`] for a user with as many as `oath.quota_hard` says, which is an event.
+pub fn room_for(app: &Appliance, caller: &Caller, owner: &UserRow) -> Result<(), FlowError> {
+    let living = tokens::living(app, &owner.id)?;
+    tokens::need_room(app, caller, owner, &living, tokens::Quota::hard(app))
+}
+
 /// Gives a token from stock to a user: its record is bound anew, its codes are accepted from now on.
 ///
 /// # Errors
-/// [`FlowError::Conflict`] unless it is in stock and its device has committed.
+/// [`FlowError::Conflict`] unless it is in stock and its device has committed, and as [`room_for`].
 pub fn assign(
     app: &Appliance,
     caller: &Caller,
     serial: &Serial,
-    user: &Id,
-    user_ref: &str,
+    owner: &UserRow,
 ) -> Result<TokenRow, FlowError> {
-    let _order = app.lock_user(user)?;
+    let _order = app.lock_user(&owner.id)?;
     let row = givable(app, serial)?;
+    room_for(app, caller, owner)?;
     let next = TokenRow {
-        user_id: Some(*user),
+        user_id: Some(owner.id),
         loa: HARD_LOA,
         state: MovingState { lifecycle: Lifecycle::Active, ..row.state.next() },
         ..row.clone()
@@ -480,8 +490,10 @@ pub fn assign(
         _ => return Err(FlowError::Tampered { what: "the record", which: serial.to_string() }),
     };
     let next = TokenRow { record_mac, state_mac, ..next };
-    let event =
-        app.event("token.assigned", caller).about("token", serial.as_str()).about("user_ref", user_ref);
+    let event = app
+        .event("token.assigned", caller)
+        .about("token", serial.as_str())
+        .about("user_ref", &owner.user_ref);
     let (loaded, stored, warrant) = (row, next.clone(), caller.warrant.clone());
     app.store.write(move |w| {
         if !token::rebind(w, &loaded, &stored)? {

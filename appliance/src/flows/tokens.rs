@@ -1,5 +1,6 @@
 //! Tokens: enrolment and state changes.
 
+use domain::event::Event;
 use domain::names::{Serial, UserName};
 use domain::otpauth::OtpAuth;
 use domain::token::{Class, Factor, Id, Lifecycle, MovingState, Policy};
@@ -48,7 +49,7 @@ pub struct Enrolled {
 ///
 /// # Errors
 /// [`FlowError::NotFound`] without such a user, [`FlowError::Conflict`] for a secret that another token has
-/// or a user with too many tokens, [`FlowError::Hsm`] when the HSM refuses the secret.
+/// or a user with too many tokens (`oath.quota_soft`, where it is set), [`FlowError::Hsm`] when the HSM refuses the secret.
 pub fn add(app: &Appliance, caller: &Caller, new: NewToken) -> Result<Enrolled, FlowError> {
     let owner = users::find(app, &new.user)?;
     let enrolled = enrol(app, caller, &owner, &new)?;
@@ -71,9 +72,12 @@ pub(super) fn add_configured(
 
 fn enrol(app: &Appliance, caller: &Caller, owner: &UserRow, new: &NewToken) -> Result<Enrolled, FlowError> {
     let _order = app.lock_user(&owner.id)?;
-    let living = app.store.read(|c| token::of_user(c, &owner.id))?;
-    if living.iter().filter(|t| t.state.lifecycle != Lifecycle::Revoked).count() >= ACTIVE_MAX {
+    let living = living(app, &owner.id)?;
+    if living.len() >= ACTIVE_MAX {
         return Err(FlowError::Conflict(format!("a user has at most {ACTIVE_MAX} tokens")));
+    }
+    if let Some(quota) = app.config.people.oath.quota_soft {
+        need_room(app, caller, owner, &living, Quota::soft(quota))?;
     }
     let Made { row, secret } = make(app, owner, new)?;
     let uri = uri_of(app, new, &row, secret);
@@ -87,6 +91,61 @@ fn enrol(app: &Appliance, caller: &Caller, owner: &UserRow, new: &NewToken) -> R
         event::append(w, &event).map(drop)
     })?;
     Ok(Enrolled { token: row, uri })
+}
+
+/// Tokens of a user that are not revoked.
+///
+/// # Errors
+/// When the store cannot answer.
+pub(super) fn living(app: &Appliance, user: &Id) -> Result<Vec<TokenRow>, FlowError> {
+    let mut rows = app.store.read(|c| token::of_user(c, user))?;
+    rows.retain(|row| row.state.lifecycle != Lifecycle::Revoked);
+    Ok(rows)
+}
+
+/// How many living tokens of a class a user may have (D-22).
+#[derive(Clone, Copy)]
+pub(super) struct Quota {
+    class: Class,
+    most: u32,
+    key: &'static str,
+    /// The event of a refusal.
+    event: &'static str,
+}
+
+impl Quota {
+    fn soft(most: u32) -> Self {
+        Quota { class: Class::Soft, most, key: "oath.quota_soft", event: "oath.secret_added" }
+    }
+
+    /// Of hardware tokens.
+    pub(super) fn hard(app: &Appliance) -> Self {
+        let most = app.config.people.oath.quota_hard;
+        Quota { class: Class::Hard, most, key: "oath.quota_hard", event: "token.assigned" }
+    }
+}
+
+/// Refuses one token more than a user may have; the refusal is an event.
+///
+/// # Errors
+/// [`FlowError::Conflict`].
+pub(super) fn need_room(
+    app: &Appliance,
+    caller: &Caller,
+    owner: &UserRow,
+    living: &[TokenRow],
+    quota: Quota,
+) -> Result<(), FlowError> {
+    let Quota { class, most, key, event } = quota;
+    let there = living.iter().filter(|row| row.class == class).count();
+    if there < most as usize {
+        return Ok(());
+    }
+    let refused = Event::refused(app.clock.now().wall_ms, event, caller.actor.clone(), "quota");
+    app.refuse(refused.about("user_ref", &owner.user_ref))?;
+    let what = if class == Class::Hard { "hardware" } else { "soft" };
+    let text = format!("the user has {there} {what} tokens, and may have {most} ({key}): revoke one first");
+    Err(FlowError::Conflict(text))
 }
 
 /// A token that is not stored.

@@ -212,13 +212,21 @@ pub fn view(app: &Appliance, row: UserRow) -> Result<UserView, FlowError> {
         None => None,
         Some(bound) => Some(open_number(app, &row, &bound.number)?.masked()),
     };
-    let contact_masked = match (&row.contact_phone, &row.person_key) {
-        (Some(sealed), Some(key)) => {
-            Some(number_of(&app.hsm.open(key, &contact_aad(&row.id), sealed)?, &row)?.masked())
-        }
-        _ => None,
-    };
+    let contact_masked = contact(app, &row)?.map(|number| number.masked());
     Ok(UserView { row, phone_masked, contact_masked })
+}
+
+/// The contact phone, which never authenticates (MOB-04).
+///
+/// # Errors
+/// When the HSM cannot answer; [`FlowError::Tampered`].
+pub(super) fn contact(app: &Appliance, row: &UserRow) -> Result<Option<Msisdn>, FlowError> {
+    match (&row.contact_phone, &row.person_key) {
+        (Some(sealed), Some(key)) => {
+            number_of(&app.hsm.open(key, &contact_aad(&row.id), sealed)?, row).map(Some)
+        }
+        _ => Ok(None),
+    }
 }
 
 /// Opens the sealed number of a user's binding.

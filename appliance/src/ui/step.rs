@@ -209,7 +209,8 @@ fn fields(view: &View) -> Vec<Field> {
         Asked::SmsCode | Asked::OathCode | Asked::OathActivate | Asked::EmailCode => vec![Field::code()],
         Asked::Number => {
             let hint = Some("field-number-hint");
-            vec![Field { hint, max: 32, ..Field::new("number", "field-number", "tel", "tel") }]
+            let value = view.prefill.as_ref().map_or_else(String::new, |number| number.expose().to_owned());
+            vec![Field { hint, max: 32, value, ..Field::new("number", "field-number", "tel", "tel") }]
         }
         Asked::NumberVerify if view.wants_iak => {
             let hint = Some("field-iak-hint");
@@ -239,9 +240,9 @@ fn fields(view: &View) -> Vec<Field> {
 }
 
 fn refilled(fields: Vec<Field>, typed: &Typed) -> Vec<Field> {
-    let refill = |field: Field| {
-        let value = typed.of(field.name).map(|text| text.chars().take(field.max).collect());
-        Field { value: value.unwrap_or_default(), ..field }
+    let refill = |field: Field| match typed.of(field.name) {
+        Some(text) => Field { value: text.chars().take(field.max).collect(), ..field },
+        None => field,
     };
     fields.into_iter().map(refill).collect()
 }

@@ -6,6 +6,7 @@
 
 use domain::flow::Purpose;
 use domain::names::UserName;
+use domain::phone::Msisdn;
 use domain::token::Id;
 use zeroize::Zeroizing;
 
@@ -260,6 +261,8 @@ pub struct View {
     pub can_order: bool,
     /// Whether a number is being changed rather than registered for the first time.
     pub changing: bool,
+    /// The contact number, where the form for the first number begins with it (D-01).
+    pub prefill: Option<Msisdn>,
     /// Whether the phone has decided about a link.
     pub decided: bool,
     /// Whether the self-service is open to this browser now.

@@ -4,12 +4,13 @@ use domain::challenge::State;
 use domain::flow::Choice;
 use domain::journey::{At, Rule};
 use domain::names::UserName;
+use domain::phone::Msisdn;
 use domain::token::Id;
 use domain::weburl::return_origin;
 
 use super::kept::Walk;
-use super::{Asked, Offered, Outcome, View};
-use crate::flows::FlowError;
+use super::{Asked, Offered, Outcome, View, number};
+use crate::flows::{FlowError, users};
 use crate::store::challenge;
 
 /// What is asked; none between two steps.
@@ -77,6 +78,7 @@ impl Walk<'_> {
             can_back: false,
             can_order: false,
             changing: false,
+            prefill: None,
             decided: false,
             portal: self.is_session(),
             return_origin: self.kept.return_url.as_deref().and_then(return_origin).map(str::to_owned),
@@ -97,7 +99,10 @@ impl Walk<'_> {
                 view.phone_masked = self.masked_for(authenticator)?;
                 view.can_register = self.may_register(authenticator);
             }
-            At::Number(rule) => view.changing = matches!(rule, Rule::Change { .. }),
+            At::Number(rule) => {
+                view.changing = matches!(rule, Rule::Change { .. });
+                view.prefill = self.prefill(rule)?;
+            }
             At::NumberVerify { rule, entered, challenge } => {
                 self.show_sent(&mut view, challenge)?;
                 view.changing = matches!(rule, Rule::Change { .. });
@@ -116,6 +121,19 @@ impl Walk<'_> {
             _ => {}
         }
         Ok(view)
+    }
+
+    /// The contact number that the form begins with: where the configuration says so, for a user who has shown
+    /// something, and if it may be registered. Code and key are asked for like for any other (D-01).
+    fn prefill(&self, rule: &Rule) -> Result<Option<Msisdn>, FlowError> {
+        let people = &self.app.config.people;
+        let Some(owner) = &self.owner else { return Ok(None) };
+        let known = !self.kept.journey.evidence.is_empty();
+        if !people.registration.prefill || !known || !matches!(rule, Rule::First { .. }) {
+            return Ok(None);
+        }
+        let contact = users::contact(self.app, owner)?;
+        Ok(contact.and_then(|number| number::normalised(&people.numbers, number.expose())))
     }
 
     fn outcome(&self) -> Option<Outcome> {
