@@ -1,5 +1,6 @@
 //! What the flows work with: the store, the HSM, the clock and the locks between concurrent requests.
 
+use std::collections::HashMap;
 use std::collections::hash_map::DefaultHasher;
 use std::hash::{Hash, Hasher};
 use std::ops::Deref;
@@ -23,6 +24,10 @@ use crate::store::{Store, StoreError, event, meta};
 const STRIPES: usize = 1024;
 /// Longest wait for another request about the same user.
 const LOCK_WAIT: Duration = Duration::from_secs(5);
+/// How long a changed row that is looked at again and again is no new event, in milliseconds.
+const NOTED_MS: u64 = 24 * 3_600_000;
+/// Such rows that are remembered; a further one is an event each time.
+const NOTED_MAX: usize = 1024;
 /// Length of the decoy's secret, in bytes.
 const DECOY_LEN: usize = 32;
 const DECOY_BINDING: &[u8] = b"countersign decoy";
@@ -54,6 +59,8 @@ pub struct Parts {
     pub bell: Bell,
     /// Provisioning exchanges under way.
     pub exchanges: Exchanges,
+    /// Rows whose change outside the appliance is an event already, with the boot time of it in milliseconds.
+    noted: Mutex<HashMap<(&'static str, String), u64>>,
     /// One batch of letters is typeset at a time.
     pub(crate) press: Mutex<()>,
     /// Rows whose MAC was right.
@@ -89,6 +96,7 @@ impl Appliance {
             bell: Bell::default(),
             exchanges: Exchanges::default(),
             checked: Checked::default(),
+            noted: Mutex::default(),
             press: Mutex::default(),
             locks: (0..STRIPES).map(|_| Mutex::new(())).collect(),
             decoy: OnceLock::new(),
@@ -185,6 +193,29 @@ impl Appliance {
         let event = Event::failed(self.clock.now().wall_ms, "store.tampered", actor.clone(), *what)
             .about("row", which.as_str());
         self.store.write(move |w| event::append(w, &event).map(drop))
+    }
+
+    /// The same for what is looked at again and again: one event a day for a row, and one after a start.
+    ///
+    /// # Errors
+    /// When the store cannot answer.
+    pub fn note_tampering_daily(&self, error: &FlowError, actor: &Actor) -> Result<(), StoreError> {
+        let FlowError::Tampered { what, which } = error else { return Ok(()) };
+        let now = self.clock.now().boot_ms;
+        let row = (*what, which.clone());
+        {
+            let mut noted = self.noted.lock();
+            noted.retain(|_, at| now.saturating_sub(*at) < NOTED_MS);
+            if noted.contains_key(&row) {
+                return Ok(());
+            }
+        }
+        self.note_tampering(error, actor)?;
+        let mut noted = self.noted.lock();
+        if noted.len() < NOTED_MAX {
+            noted.insert(row, now);
+        }
+        Ok(())
     }
 
     /// A new row id: UUIDv7, its random part from the HSM.

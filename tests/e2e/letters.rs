@@ -11,6 +11,7 @@ use rusqlite::{Connection, params};
 use serde_json::{Value, json};
 use tests::appliance::told;
 use tests::letter::{self, ADDRESS, key_in, order_and_read_key, qr_in, text_of};
+use tests::terminal::Terminal;
 use tests::time::{unix_ms, unix_s};
 use tests::token::letters_binary;
 use tests::{Appliance, PATIENCE, wait_until};
@@ -464,7 +465,8 @@ fn a_letter_that_cannot_be_typeset_is_given_up() {
     );
 }
 
-/// A letter that somebody changed in the store is made by nobody; the others are.
+/// A letter that somebody changed in the store is made by nobody; the others are. It is one event, however often it is
+/// looked at. Red when each run writes another one.
 #[test]
 fn a_letter_changed_outside_is_not_made() {
     let rig = rig();
@@ -481,8 +483,37 @@ fn a_letter_changed_outside_is_not_made() {
         (state(&rig, &bad["id"]), state(&rig, &good["id"])),
         ("ordered".to_owned(), "rendered".to_owned())
     );
-    let noted = rig.events("type=store.tampered").pop().expect("its event");
-    assert_eq!(noted["subject"]["row"], bad["id"]);
+    for _ in 0..2 {
+        assert_eq!(rig.cli(&["letter", "run"]).status.code(), Some(1), "it is still there");
+    }
+    let noted = rig.events("type=store.tampered");
+    assert_eq!(noted.len(), 1, "not at each run: {noted:?}");
+    assert_eq!(noted[0]["subject"]["row"], bad["id"]);
+}
+
+/// MOB-22: who watches a run sees at once that it goes on, and then how far it is; the bar is gone at the end, and the
+/// terminal as it was. Red when nothing is shown before the first batch is done.
+#[test]
+fn a_run_shows_how_far_it_is() {
+    let rig = rig();
+    for n in 0..25 {
+        let name = format!("user{n}");
+        rig.user(&name);
+        order(&rig, &name, "sms-iak");
+    }
+    let directory = rig.path("terminal");
+    fs::create_dir(&directory).expect("own scratch directory");
+    let mut command = rig.command(&["letter", "run", "sms-iak"]);
+    command.env("TERM", "xterm-256color");
+    let terminal = Terminal::start(&directory, 80, 20, &command);
+    let bar =
+        |shown: &str, far: &str| shown.lines().any(|line| line.contains("sms-iak") && line.contains(far));
+    terminal.await_that("a sign before the first batch", |shown| bar(shown, "0/?"));
+    terminal.await_that("the first batch", |shown| bar(shown, "10/25"));
+    let ended = terminal.await_end();
+    let shown = terminal.text();
+    assert!(ended.status == 0 && ended.settings_restored, "{ended:?}: {shown}");
+    assert!(shown.contains("25 typeset, 0 failed") && !shown.contains("/25"), "{shown}");
 }
 
 /// Without a typesetter, or without a directory, nothing is lost and nothing counts; the answer says what to do.

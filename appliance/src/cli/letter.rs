@@ -1,18 +1,17 @@
 //! `countersign letter ...`. No key passes through here: only files do, unread.
 
 use std::fs::{self, OpenOptions};
-use std::io::{self, IsTerminal, Read, Write};
+use std::io::{self, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 
 use clap::{Args, Subcommand, ValueEnum};
-use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 
 use super::client::{Client, segment};
 use super::output::{Failure, print, table};
-use super::{EXIT_DONE, EXIT_REFUSED, Global};
+use super::{EXIT_DONE, EXIT_REFUSED, Global, progress};
 use crate::api::wire;
 use crate::flows::letters;
 
@@ -303,14 +302,15 @@ fn run_due(global: &Global, client: &Client<'_>, only: Option<Kind>) -> Result<E
 }
 
 fn run_kind(global: &Global, client: &Client<'_>, kind: Kind, total: &mut Total) -> Result<(), Failure> {
-    let bar = bar(global, kind)?;
+    let bar = progress::bar(global, kind.name())?;
     let mut after = None;
     loop {
         let body = wire::NewRun { kind: kind.name().to_owned(), after };
         let batch: wire::LetterRun = client.post("/v1/letters/run", &body)?;
         let done = u64::try_from(batch.rendered.len()).unwrap_or(0) + batch.failed;
+        // The length first: a bar is never over its end.
+        bar.set_length(bar.position() + done + batch.left);
         bar.inc(done);
-        bar.set_length(bar.position() + batch.left);
         total.rendered.extend(batch.rendered);
         total.failed += batch.failed;
         if batch.next.is_none() {
@@ -320,15 +320,6 @@ fn run_kind(global: &Global, client: &Client<'_>, kind: Kind, total: &mut Total)
         }
         after = batch.next;
     }
-}
-
-/// A bar for whoever watches.
-fn bar(global: &Global, kind: Kind) -> Result<ProgressBar, Failure> {
-    if global.json || global.quiet || !io::stderr().is_terminal() {
-        return Ok(ProgressBar::hidden());
-    }
-    let style = ProgressStyle::with_template("{msg:8} {wide_bar} {pos}/{len}").map_err(Failure::fault)?;
-    Ok(ProgressBar::new(0).with_style(style).with_message(kind.name()))
 }
 
 fn describe(letter: &wire::Letter) -> String {

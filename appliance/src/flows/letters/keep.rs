@@ -34,9 +34,11 @@ pub fn all(app: &Appliance) -> Result<(), FlowError> {
 /// One letter that cannot be kept up does not keep the others from it.
 fn tell(app: &Appliance, letter: &str, done: Result<(), FlowError>) -> Result<(), FlowError> {
     match done {
+        Err(error @ FlowError::Tampered { .. }) => {
+            Ok(app.note_tampering_daily(&error, &Actor::system("scheduler"))?)
+        }
         Err(error) if !error.is_unavailable() => {
             tracing::error!(letter, %error, "a letter cannot be kept up");
-            app.note_tampering(&error, &Actor::system("scheduler"))?;
             Ok(())
         }
         done => done,

@@ -134,7 +134,7 @@ fn batch(app: &Appliance, caller: &Caller, rows: Vec<LetterRow>) -> Result<Run, 
             Err(error) if error.is_unavailable() => return Err(error),
             // Nothing of ours is written over it, and the others go on.
             Err(error @ FlowError::Tampered { .. }) => {
-                app.note_tampering(&error, &caller.actor)?;
+                app.note_tampering_daily(&error, &caller.actor)?;
                 run.failed += 1;
             }
             Err(error) => {
