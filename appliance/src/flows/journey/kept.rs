@@ -1,5 +1,6 @@
 //! A flow as it is kept between two answers: sealed, bound to its handle and its application.
 
+use domain::canonical::Canonical;
 use domain::flow::{Definition, Purpose};
 use domain::journey::{At, Journey};
 use domain::time::{BootId, Deadline, Now};
@@ -85,8 +86,14 @@ impl Kept {
     }
 }
 
-fn aad(id: &Id, application: &Id, epoch: i64) -> Vec<u8> {
-    [b"countersign flow 1".as_slice(), id, application, &epoch.to_be_bytes()].concat()
+/// What the seal covers besides the data: another definition would be other steps.
+fn aad(row: &FlowRow) -> Vec<u8> {
+    Canonical::new("countersign flow 2")
+        .bytes(&row.id)
+        .bytes(&row.application_id)
+        .text(&row.definition)
+        .int(row.epoch)
+        .finish()
 }
 
 /// A flow that somebody acts in.
@@ -121,7 +128,7 @@ impl<'a> Walk<'a> {
     pub(super) fn open(app: &'a Appliance, row: FlowRow) -> Result<Self, FlowError> {
         let now = app.clock.now();
         let changed = || FlowError::Tampered { what: "the flow", which: handle(&row.id) };
-        let opened = app.hsm.open(&app.own_key()?, &aad(&row.id, &row.application_id, row.epoch), &row.data);
+        let opened = app.hsm.open(&app.own_key()?, &aad(&row), &row.data);
         let bytes = opened.map_err(|error| match error {
             hsm::HsmError::Refused { .. } => changed(),
             error => error.into(),
@@ -264,7 +271,7 @@ fn name_of(at: &At) -> &'static str {
 /// A row with its data sealed.
 pub(super) fn sealed(app: &Appliance, row: FlowRow, kept: &Kept) -> Result<FlowRow, FlowError> {
     let bytes = zeroize::Zeroizing::new(serde_json::to_vec(kept).map_err(|_| FlowError::Busy)?);
-    let aad = aad(&row.id, &row.application_id, row.epoch);
+    let aad = aad(&row);
     Ok(FlowRow {
         user_id: kept.journey.user,
         asked: name_of(&kept.journey.at).to_owned(),

@@ -7,6 +7,7 @@ use domain::challenge::{State, Wanted};
 use domain::event::Event;
 use hsm::MacPurpose;
 use sha2::{Digest, Sha256};
+use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
 use crate::appliance::Appliance;
@@ -143,6 +144,12 @@ pub fn decide(app: &Appliance, text: &str, decision: Decision) -> Result<Option<
     let Some((found, _)) = find(app, text)? else { return Ok(None) };
     let _order = app.lock_user(&found.user_id)?;
     let Some((row, owner)) = find(app, text)? else { return Ok(None) };
+    // By what row the challenge was found is under no MAC: only the HSM says whether this is its link.
+    if !bool::from(token(app, &row)?.as_bytes().ct_eq(text.as_bytes())) {
+        let error = FlowError::Tampered { what: "the link", which: handle(&row.id) };
+        app.note_tampering_daily(&error, &Actor::system("pages"))?;
+        return Ok(None);
+    }
     let next = match decision {
         Decision::Approve => row.progress.verified(),
         Decision::Reject => match row.progress.ended(State::Denied) {
