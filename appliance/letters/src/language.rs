@@ -64,9 +64,8 @@ impl Language {
                  Umschlag bei der Ankunft geöffnet, melden Sie es uns bitte sofort."
             }
             (Kind::Oath, "de") => {
-                "Der QR-Code und der Schlüssel sind vertraulich. Wer sie sieht oder fotografiert, kann Ihr Konto auf \
-                 dem eigenen Telefon einrichten und damit gültige Einmalcodes erzeugen. Geben Sie sie niemandem weiter. \
-                 Bewahren Sie den Brief sicher auf oder vernichten Sie ihn nach Gebrauch. War der Umschlag bei der \
+                "Der QR-Code ist vertraulich. Wer ihn sieht oder fotografiert, kann Ihr Konto auf dem eigenen Telefon \
+                 einrichten und damit gültige Einmalcodes erzeugen. Geben Sie ihn niemandem weiter. Bewahren Sie den Brief sicher auf oder vernichten Sie ihn nach Gebrauch. War der Umschlag bei der \
                  Ankunft geöffnet, melden Sie es uns bitte sofort."
             }
             (Kind::SmsIak, "en") => {
@@ -76,10 +75,9 @@ impl Language {
                  open when it arrived, please tell us at once."
             }
             (Kind::Oath, "en") => {
-                "The QR code and the key are confidential. Anybody who sees or photographs them can set up your account \
-                 on their own phone and produce valid one-time codes. Do not give them to anyone. Keep this letter in \
-                 a safe place, or destroy it after use. If the envelope was open when it arrived, please tell us at \
-                 once."
+                "The QR code is confidential. Anybody who sees or photographs it can set up your account on their own \
+                 phone and produce valid one-time codes. Do not give it to anyone. Keep this letter in a safe place, or \
+                 destroy it after use. If the envelope was open when it arrived, please tell us at once."
             }
             (Kind::SmsIak, "fr") => {
                 "Ce code vous est strictement personnel. Toute personne qui le possède et connaît votre mot de passe \
@@ -89,10 +87,10 @@ impl Language {
                  signalez-le-nous immédiatement."
             }
             (Kind::Oath, "fr") => {
-                "Le code QR et la clé sont confidentiels. Toute personne qui les voit ou les photographie peut \
-                 configurer votre compte sur son propre téléphone et générer des codes à usage unique valables. Ne les \
-                 communiquez à personne. Conservez cette lettre en lieu sûr ou détruisez-la après utilisation. Si \
-                 l’enveloppe était ouverte à son arrivée, signalez-le-nous immédiatement."
+                "Le code QR est confidentiel. Toute personne qui le voit ou le photographie peut configurer votre compte \
+                 sur son propre téléphone et générer des codes à usage unique valables. Ne le communiquez à personne. \
+                 Conservez cette lettre en lieu sûr ou détruisez-la après utilisation. Si l’enveloppe était ouverte à son \
+                 arrivée, signalez-le-nous immédiatement."
             }
             (Kind::SmsIak, "it") => {
                 "Questo codice è strettamente personale. Chiunque ne sia in possesso e conosca la sua password può \
@@ -101,10 +99,9 @@ impl Language {
                  registrazione. Se all’arrivo la busta era aperta, ce lo segnali immediatamente."
             }
             (Kind::Oath, "it") => {
-                "Il codice QR e la chiave sono riservati. Chiunque li veda o li fotografi può configurare il suo account \
-                 sul proprio telefono e generare codici monouso validi. Non li comunichi a nessuno. Conservi questa \
-                 lettera in un luogo sicuro oppure la distrugga dopo l’uso. Se all’arrivo la busta era aperta, ce lo \
-                 segnali immediatamente."
+                "Il codice QR è riservato. Chiunque lo veda o lo fotografi può configurare il suo account sul proprio \
+                 telefono e generare codici monouso validi. Non lo comunichi a nessuno. Conservi questa lettera in un luogo sicuro oppure la \
+                 distrugga dopo l’uso. Se all’arrivo la busta era aperta, ce lo segnali immediatamente."
             }
             _ => return None,
         };
@@ -211,5 +208,17 @@ mod tests {
             }
         }
         assert_eq!(Language::parse("es").unwrap().risk_note(Kind::Oath), None);
+    }
+
+    /// OATH-47. Red when a note warns of something that its letter does not show.
+    #[test]
+    fn a_note_speaks_of_what_its_letter_shows() {
+        let key = ["Schlüssel", "key", "clé", "chiave"];
+        for tag in ["de", "en", "fr", "it"] {
+            let language = Language::parse(tag).unwrap();
+            let note = language.risk_note(Kind::Oath).unwrap();
+            assert!(note.contains("QR") && !key.iter().any(|word| note.contains(word)), "{note}");
+            assert!(!language.risk_note(Kind::SmsIak).unwrap().contains("QR"), "{tag}");
+        }
     }
 }
