@@ -105,6 +105,8 @@ fn a_new_secret_ends_the_old_one_at_its_first_code() {
     let mut flow = begin(&rig, &key, "oath-otp-replace", "alice");
     let old = uri(&flow);
     flow.code(&app_shows(&old));
+    let letter = json!({"user": "alice", "kind": "oath", "delivery": "hand"});
+    let letter = rig.admin().post("/v1/letters", &letter).expect(201).json();
     let mut flow = begin(&rig, &key, "oath-otp-replace", "alice");
     let new = uri(&flow);
     assert_ne!(Secret::of_uri(&new).bytes, Secret::of_uri(&old).bytes);
@@ -114,6 +116,8 @@ fn a_new_secret_ends_the_old_one_at_its_first_code() {
     flow.wants("done");
     let later = Secret::of_uri(&old).totp(unix_s() + 30);
     assert!(verify(&rig, "alice", &later).rejected(), "the old app has stopped");
+    let path = format!("/v1/letters/{}", letter["id"].as_str().expect("an id"));
+    assert_eq!(rig.admin().get(&path).expect(200).json()["state"], "cancelled", "with its secret");
     assert_eq!(living(&rig, "alice"), 1);
     let replaced = |text: &str| ("oath.secret_added".to_owned(), text.to_owned());
     assert_eq!(secrets(&rig, "alice"), [replaced("false"), replaced("true")]);

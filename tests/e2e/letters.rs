@@ -267,6 +267,57 @@ fn two_runs_make_each_letter_once() {
     assert_eq!(rig.events("type=letter.rendered").len(), LETTERS);
 }
 
+/// MOB-22: two runs at once beside the appliance's own schedule make each letter once. Red when a run does not wait for
+/// the press, and the write of a letter does not ask for the state that was loaded.
+#[test]
+fn runs_beside_the_schedule_make_each_letter_once() {
+    const LETTERS: usize = 24;
+    let schedule = "delivery_gap = \"0s\"\n[letters.sms_iak]\nschedule = \"1s\"\n";
+    let rig = Appliance::start(letter::options(schedule, ""));
+    let mut ids = BTreeSet::new();
+    std::thread::scope(|scope| {
+        for n in 0..LETTERS {
+            let name = format!("user-{n}");
+            rig.user(&name);
+            ids.insert(text(&order(&rig, &name, "sms-iak")["id"]));
+            if n == LETTERS / 2 {
+                // The schedule is at work already.
+                for _ in 0..2 {
+                    scope.spawn(|| rig.cli_json(&["letter", "run", "sms-iak"]));
+                }
+            }
+        }
+    });
+    let rendered = wait_until(PATIENCE, "all letters", || {
+        let events = rig.events("type=letter.rendered");
+        (events.len() >= LETTERS).then_some(events)
+    });
+    let made: Vec<String> = rendered.iter().map(|event| text(&event["subject"]["letter"])).collect();
+    assert_eq!(made.len(), LETTERS, "each once");
+    assert_eq!(made.into_iter().collect::<BTreeSet<_>>(), ids);
+    let named: BTreeSet<String> = ids.iter().map(|id| format!("{id}.pdf")).collect();
+    wait_until(PATIENCE, "the last one to get its name", || (files(&rig) == named).then_some(()));
+}
+
+/// OATH-44, B.5.2: with an account its letter ends, typeset or not, in the same act. Red when the letter is left to the
+/// next sweep: until then a run prints a QR code that is worth nothing.
+#[test]
+fn an_account_that_is_deleted_takes_its_letter_along() {
+    let rig = rig();
+    for user in ["ann", "bob"] {
+        rig.totp_user(user);
+    }
+    let waiting = order(&rig, "ann", "oath");
+    let typeset = letter::generate(&rig, "bob", "oath");
+    for (user, letter) in [("ann", waiting), ("bob", typeset)] {
+        rig.cli_json(&["oath", "delete", user, "--yes"]);
+        assert_eq!(state(&rig, &letter["id"]), "cancelled");
+        let events = about_letters(&rig, user);
+        assert_eq!(events.iter().filter(|name| *name == "letter.cancelled").count(), 1, "{events:?}");
+    }
+    assert_eq!(rig.cli_json(&["letter", "run", "oath"])["rendered"], json!([]));
+}
+
 /// MOB-22, A2: killed at any moment of a run, the appliance ends with each letter once, whole, and with the key that
 /// its file shows; nothing else is left.
 #[test]

@@ -254,7 +254,8 @@ fn need_account(
     Ok(accounts)
 }
 
-/// Ends a user's accounts: their secrets are erased, every app that had them stops (OATH-44).
+/// Ends a user's accounts: their secrets are erased, every app that had them stops, and the letter that
+/// shows one of them is cancelled (OATH-44).
 ///
 /// # Errors
 /// [`FlowError::NotFound`] without a user or an account.
@@ -263,8 +264,13 @@ pub fn delete(app: &Appliance, caller: &Caller, name: &UserName) -> Result<Vec<S
     let _order = app.lock_user(&owner.id)?;
     let accounts = need_account(app, caller, &owner, "oath.deleted")?;
     let serials = accounts.iter().map(|row| row.serial.clone()).collect();
+    let letter = letters::of_ended(app, caller, &owner, &accounts)?;
     let ending = ending(app, caller, &owner, accounts)?;
-    app.store.write(move |w| end(w, &ending))?;
+    let at = app.clock.now().wall_ms;
+    app.store.write(move |w| {
+        end(w, &ending)?;
+        letters::end(w, letter.as_ref(), at)
+    })?;
     Ok(serials)
 }
 

@@ -17,7 +17,7 @@ use super::sms::LIMITED;
 use crate::flows::question::{Try, question};
 use crate::flows::tokens::{self, NewToken};
 use crate::flows::verify::{Attempt, Only, Target, Verdict};
-use crate::flows::{FlowError, oath as accounts, verify as codes};
+use crate::flows::{FlowError, letters, oath as accounts, verify as codes};
 use crate::store::token::TokenRow;
 use crate::store::{event, token};
 use crate::{qr, store};
@@ -313,6 +313,7 @@ impl Walk<'_> {
             .into_iter()
             .filter(|row| row.class == Class::Soft && row.state.lifecycle != Lifecycle::Revoked)
             .collect();
+        let letter = letters::of_ended(self.app, &self.caller, owner, &former)?;
         let mut ending = Vec::new();
         for former in former {
             let lifecycle =
@@ -329,7 +330,7 @@ impl Walk<'_> {
             .about("replaced", if ending.is_empty() { "false" } else { "true" });
         self.kept.pending = None;
         self.kept.journey.activation_done(row.id);
-        let keep = self.app.config.people.oath.reveal_after_activation;
+        let (keep, at) = (self.app.config.people.oath.reveal_after_activation, self.now.wall_ms);
         let row = TokenRow { reveal: row.reveal.filter(|_| keep), ..row };
         self.save(move |w| {
             for (former, next, mac) in &ending {
@@ -337,6 +338,7 @@ impl Walk<'_> {
                     return Ok(false);
                 }
             }
+            letters::end(w, letter.as_ref(), at)?;
             token::insert(w, &row)?;
             event::append(w, &added).map(|_| true)
         })

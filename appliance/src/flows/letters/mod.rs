@@ -33,7 +33,7 @@ pub use order::{NewOrder, order};
 pub(crate) use order::{delivery_to, for_new_token, for_new_user, order_for, with_token};
 pub(crate) use press::program;
 pub use render::{Run, generate, run};
-pub(crate) use used::used_by;
+pub(crate) use used::{end, of_ended, used_by};
 
 /// Milliseconds of a day.
 const DAY_MS: i64 = 24 * 3_600_000;
