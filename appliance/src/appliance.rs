@@ -65,6 +65,8 @@ pub struct Parts {
     pub(crate) press: Mutex<()>,
     /// Rows whose MAC was right.
     pub(crate) checked: Checked,
+    /// Set once rows without a MAC have had their time.
+    pub(crate) sealed: OnceLock<()>,
     locks: Vec<Mutex<()>>,
     decoy: OnceLock<Decoy>,
     own_key: OnceLock<Vec<u8>>,
@@ -97,6 +99,7 @@ impl Appliance {
             exchanges: Exchanges::default(),
             checked: Checked::default(),
             noted: Mutex::default(),
+            sealed: OnceLock::new(),
             press: Mutex::default(),
             locks: (0..STRIPES).map(|_| Mutex::new(())).collect(),
             decoy: OnceLock::new(),

@@ -9,7 +9,7 @@ use parking_lot::{Condvar, Mutex};
 
 use crate::appliance::Appliance;
 use crate::error::FlowError;
-use crate::flows::{journey, letters};
+use crate::flows::{backchannel, former, journey, letters};
 use crate::live::Live;
 use crate::store::{StoreError, meta};
 
@@ -21,6 +21,8 @@ const LINKS: Duration = Duration::from_secs(5);
 const LETTERS: Duration = Duration::from_secs(60);
 /// How often the schedules of letters are looked at.
 const SCHEDULES: Duration = Duration::from_secs(1);
+/// How often rows of a former schema are looked for, until they are sealed.
+const SEALS: Duration = Duration::from_secs(1);
 /// Pause before a run that could not be done is tried again.
 const AGAIN: Duration = Duration::from_secs(60);
 
@@ -71,8 +73,10 @@ fn run(live: &Live, switch: &Switch) {
     let begun = Instant::now();
     let chore = |name, period, act| Chore { name, period, act, next: begun };
     let mut chores = [
+        chore("seals", SEALS, |app, _| former::seal(app)),
         chore("flows", FLOWS, |app, _| journey::sweep(app)),
         chore("links", LINKS, |app, _| journey::link::end_overdue(app)),
+        chore("back-channels", FLOWS, |app, _| backchannel::sweep(app)),
         chore("letters", LETTERS, |app, _| letters::keep::all(app)),
         chore("sms-iak letters", SCHEDULES, |app, switch| scheduled(app, switch, Kind::SmsIak)),
         chore("oath letters", SCHEDULES, |app, switch| scheduled(app, switch, Kind::Oath)),

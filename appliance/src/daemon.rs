@@ -18,6 +18,7 @@ use crate::appliance::Appliance;
 use crate::chores;
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::flows::former;
 use crate::live::Live;
 use crate::sms::{self, Switch};
 use crate::store::{Store, event};
@@ -90,6 +91,9 @@ pub fn serve(config: Config, path: &Path) -> anyhow::Result<()> {
     metrics::gauge!("countersign_build_info", "version" => env!("CARGO_PKG_VERSION")).set(1.0);
     let live = Live::new(open(config)?, path);
     let app = live.current();
+    if let Err(error) = former::seal(&app) {
+        tracing::error!(%error, "rows of a former schema are not sealed yet; it is tried again");
+    }
     let switch = Arc::new(Switch::default());
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()

@@ -277,8 +277,8 @@ const ACCOUNT_CHANGES: [(&str, &str); 5] = [
     ("active_method = 'PASSWORD'", "active_method = 'SMS'"),
     ("next_method = 'PUSH'", "next_method = NULL"),
     ("state = 'active'", "state = 'locked'"),
-    ("account_mac = NULL", ""),
-    ("account_mac = zeroblob(32)", ""),
+    ("mac = NULL", ""),
+    ("mac = zeroblob(32)", ""),
 ];
 
 /// A22: what decides how a user logs in stands under a MAC. Red when a column is left out of it.
@@ -294,7 +294,7 @@ fn an_edited_account_is_a_fault_that_names_it() {
         let sql = format!("SELECT CAST({column} AS BLOB) FROM user WHERE name = 'alice'");
         store.query_row(&sql, [], |row| row.get(0)).expect("the row")
     };
-    let (mac, hash) = (read("account_mac"), String::from_utf8(read("password_hash")).expect("text"));
+    let (mac, hash) = (read("mac"), String::from_utf8(read("password_hash")).expect("text"));
     let another = format!("password_hash = '{}'", hash.replace("m=19456", "m=8"));
     let back = format!("password_hash = '{hash}'");
     let changes = ACCOUNT_CHANGES.into_iter().chain([(another.as_str(), back.as_str())]);
@@ -306,7 +306,7 @@ fn an_edited_account_is_a_fault_that_names_it() {
         if !back.is_empty() {
             run(&format!("UPDATE user SET {back} WHERE name = 'alice'"));
         }
-        let restored = "UPDATE user SET account_mac = ?1 WHERE name = 'alice'";
+        let restored = "UPDATE user SET mac = ?1 WHERE name = 'alice'";
         assert_eq!(store.execute(restored, [&mac]).expect("the row"), 1);
         assert_eq!(rig.events("type=store.tampered").len(), n + 1, "{there}");
     }

@@ -52,6 +52,11 @@ impl MailSink {
     pub fn next(&self) -> Mail {
         self.taken.recv_timeout(PATIENCE).expect("a mail in time")
     }
+
+    /// The next mail, if one was taken already.
+    pub fn try_next(&self) -> Option<Mail> {
+        self.taken.try_recv().ok()
+    }
 }
 
 fn converse(stream: TcpStream, taken: &Sender<Mail>) -> std::io::Result<()> {

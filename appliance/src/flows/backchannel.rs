@@ -6,11 +6,11 @@ use domain::event::Event;
 use domain::names::UserName;
 use domain::token::Id;
 
-use super::{Caller, FlowError, challenge as sent, handle};
+use super::{Caller, FlowError, challenge as sent, handle, phones, users};
 use crate::appliance::Appliance;
 use crate::config::people::BackChannel;
 use crate::store::backchannel::{self, BackchannelRow};
-use crate::store::{challenge, event, phone, user};
+use crate::store::{challenge, event, user};
 
 /// Level of assurance of an answer on the phone, at the most (B.6).
 const LOA_MAX: f64 = 2.0;
@@ -82,7 +82,7 @@ pub fn authorize(app: &Appliance, caller: &Caller, ask: &Ask) -> Result<Asked, F
     let front = Some(channel.frontchannel.as_str());
     let asked = sent::create(app, caller, &ask.login_hint, front, ask.binding_message.clone())?;
     let now = app.clock.now();
-    let row = BackchannelRow {
+    let mut row = BackchannelRow {
         id: app.random()?,
         channel: channel.id.clone(),
         application_id: caller.application,
@@ -91,7 +91,9 @@ pub fn authorize(app: &Appliance, caller: &Caller, ask: &Ask) -> Result<Asked, F
         taken: false,
         created_at: now.wall_ms,
         expires: now.deadline_in(life_ms),
+        mac: [0; 32],
     };
+    row.mac = app.row_mac(row.bytes())?;
     let begun = app
         .event("backchannel.authorized", caller)
         .about("challenge", handle(&row.challenge_id))
@@ -113,6 +115,7 @@ pub fn poll(app: &Appliance, caller: &Caller, id: &Id) -> Result<Polled, FlowErr
     let unknown = || FlowError::NotFound("auth_req_id");
     let found = app.store.read(|c| backchannel::by_id(c, id))?;
     let row = found.filter(|row| row.application_id == caller.application).ok_or_else(unknown)?;
+    app.check_row("the back-channel request", &handle(&row.id), row.bytes(), &row.mac)?;
     let now = app.clock.now();
     if row.taken || row.expires.passed(&now) {
         return Ok(Polled::Expired);
@@ -128,6 +131,8 @@ pub fn poll(app: &Appliance, caller: &Caller, id: &Id) -> Result<Polled, FlowErr
     }
     let asked = app.store.read(|c| challenge::by_id(c, &row.challenge_id))?;
     let asked = asked.filter(|asked| asked.application_id == caller.application).ok_or_else(unknown)?;
+    // The answer counts only if nobody else wrote it.
+    sent::next_mac(app, &asked, &asked.progress)?;
     match asked.progress.aged(&now).state {
         State::Delivering | State::Waiting => Ok(Polled::Pending),
         State::Verified => approved(app, caller, &row, &asked),
@@ -142,11 +147,10 @@ fn approved(
     row: &BackchannelRow,
     asked: &challenge::ChallengeRow,
 ) -> Result<Polled, FlowError> {
-    // The answer counts only if nobody else wrote it.
-    sent::next_mac(app, asked, &asked.progress)?;
-    let (owner, bound) =
-        app.store.read(|c| Ok((user::by_id(c, &asked.user_id)?, phone::of_user(c, &asked.user_id)?)))?;
-    let owner = owner.filter(|owner| owner.state == "active").ok_or(FlowError::NotFound("user"))?;
+    let owner = app.store.read(|c| user::by_id(c, &asked.user_id))?.ok_or(FlowError::NotFound("user"))?;
+    users::check_account(app, &owner)?;
+    let owner = Some(owner).filter(|owner| owner.state == "active").ok_or(FlowError::NotFound("user"))?;
+    let bound = phones::of_user(app, &owner.id)?;
     let loa = bound.map_or(1.0, |bound| bound.loa.min(LOA_MAX));
     let event = app
         .event("backchannel.approved", caller)
@@ -171,13 +175,23 @@ fn ended(
 
 /// Of several polls at once, one gets the answer.
 fn take(app: &Appliance, row: &BackchannelRow, event: Event, answer: Polled) -> Result<Polled, FlowError> {
-    let id = row.id;
+    let mac = app.row_mac(BackchannelRow { taken: true, ..row.clone() }.bytes())?;
+    let row = row.clone();
     let taken = app.store.write(move |w| {
-        let taken = backchannel::take(w, &id)?;
+        let taken = backchannel::take(w, &row, &mac)?;
         if taken {
             event::append(w, &event)?;
         }
         Ok(taken)
     })?;
     Ok(if taken { answer } else { Polled::Expired })
+}
+
+/// Removes questions whose life is over.
+///
+/// # Errors
+/// When the store cannot answer.
+pub fn sweep(app: &Appliance) -> Result<(), FlowError> {
+    let now = app.clock.now();
+    Ok(app.store.write(move |w| backchannel::sweep(w, &now))?)
 }

@@ -15,7 +15,7 @@ use super::guess::{clear_failures, count_failure};
 use super::journey::link;
 use super::sending::{Counted, Sending, To, is_within_limits, place};
 use super::verify::Verdict;
-use super::{Caller, FlowError, handle, ocra, parse_handle, users};
+use super::{Caller, FlowError, handle, ocra, parse_handle, phones, users};
 use crate::appliance::Appliance;
 use crate::store::challenge::ChallengeRow;
 use crate::store::outbox::MessageRow;
@@ -135,7 +135,8 @@ pub fn order_by(
     if app.config.modems.is_empty() {
         return Err(FlowError::NoModem);
     }
-    let Some(found) = app.store.read(|c| whose.find(c))? else {
+    let found = app.store.read(|c| whose.find(c))?;
+    let Some(found) = users::checked(app, whose.name(), found)? else {
         let _order = app.lock_name(whose.name())?;
         refuse_unreachable(app, caller)?;
         return Ok(Err(Reason::UnknownUser));
@@ -211,14 +212,13 @@ fn superseded(progress: &Progress) -> Progress {
 
 /// The user and the verified phone, or which of them is missing.
 fn reachable(app: &Appliance, whose: &Whose) -> Result<Result<(UserRow, PhoneRow), Reason>, FlowError> {
-    Ok(app.store.read(|c| {
-        let Some(owner) = whose.find(c)? else { return Ok(Err(Reason::UnknownUser)) };
-        if owner.state != "active" {
-            return Ok(Err(Reason::NoToken));
-        }
-        let bound = phone::of_user(c, &owner.id)?.filter(|phone| phone.state == "verified");
-        Ok(bound.map(|bound| (owner, bound)).ok_or(Reason::NoToken))
-    })?)
+    let Some(owner) = app.store.read(|c| whose.find(c))? else { return Ok(Err(Reason::UnknownUser)) };
+    users::check_account(app, &owner)?;
+    if owner.state != "active" {
+        return Ok(Err(Reason::NoToken));
+    }
+    let bound = phones::of_user(app, &owner.id)?.filter(|phone| phone.state == phones::VERIFIED);
+    Ok(bound.map(|bound| (owner, bound)).ok_or(Reason::NoToken))
 }
 
 fn refuse_unreachable(app: &Appliance, caller: &Caller) -> Result<(), FlowError> {
@@ -287,11 +287,13 @@ pub(super) fn message_for(
 
 /// The challenge with this handle, if this application ordered it.
 fn own(app: &Appliance, caller: &Caller, id: &Id) -> Result<Option<(ChallengeRow, UserRow)>, FlowError> {
-    Ok(app.store.read(|c| {
+    let found = app.store.read(|c| {
         let row = challenge::by_id(c, id)?.filter(|row| row.application_id == caller.application);
         let Some(row) = row else { return Ok(None) };
         Ok(user::by_id(c, &row.user_id)?.map(|owner| (row, owner)))
-    })?)
+    })?;
+    found.as_ref().map_or(Ok(()), |(_, owner)| users::check_account(app, owner))?;
+    Ok(found)
 }
 
 /// Shows a challenge to the application that ordered it.
@@ -339,7 +341,8 @@ pub fn resend(app: &Appliance, caller: &Caller, id: &Id) -> Result<View, FlowErr
                 ChallengeError::WrongState(_) => FlowError::Conflict(error.to_string()),
             },
         )?;
-    let bound = app.store.read(|c| phone::of_user(c, &owner.id))?.ok_or(FlowError::NoUserOrPhone)?;
+    let bound = phones::of_user(app, &owner.id)?;
+    let bound = bound.filter(|bound| bound.state == phones::VERIFIED).ok_or(FlowError::NoUserOrPhone)?;
     if !is_within_limits(app, caller, &owner, &bound.number_lookup, &now)? {
         return Err(FlowError::RateLimited);
     }
@@ -416,6 +419,16 @@ pub(super) fn next_mac(app: &Appliance, row: &ChallengeRow, next: &Progress) -> 
 pub fn state(app: &Appliance, id: &Id) -> Result<Option<State>, FlowError> {
     let found = app.store.read(|c| challenge::by_id(c, id))?;
     Ok(found.map(|row| row.progress.aged(&app.clock.now()).state))
+}
+
+/// A challenge as a flow finds it, its MAC checked; none for a handle that nobody has.
+///
+/// # Errors
+/// [`FlowError::Tampered`]; when the HSM or the store cannot answer.
+pub(super) fn checked(app: &Appliance, id: &Id) -> Result<Option<ChallengeRow>, FlowError> {
+    let found = app.store.read(|c| challenge::by_id(c, id))?;
+    found.as_ref().map_or(Ok(()), |row| next_mac(app, row, &row.progress).map(drop))?;
+    Ok(found)
 }
 
 /// As [`verify`] of a sent code, for a caller who lets in whom it names: another challenge is rejected unseen.

@@ -11,7 +11,7 @@ use domain::sentcode;
 use zeroize::Zeroizing;
 
 use super::challenge::next_mac;
-use super::{FlowError, handle, messages, users};
+use super::{FlowError, handle, messages, phones, users};
 use crate::appliance::Appliance;
 use crate::store::challenge::ChallengeRow;
 use crate::store::outbox::{Dispatch, MessageRow};
@@ -65,6 +65,7 @@ pub fn compose(app: &Appliance, message: &MessageRow) -> Result<Option<Text>, Fl
     let is_bound = |bound: &phone::PhoneRow| {
         Some(bound.id) == phone && bound.state == "verified" && bound.number == message.number
     };
+    bound.as_ref().filter(|_| phone.is_some()).map_or(Ok(()), |bound| phones::check(app, bound))?;
     if !wanted || (phone.is_some() && !bound.as_ref().is_some_and(is_bound)) {
         return Ok(None);
     }

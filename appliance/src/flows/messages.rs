@@ -7,11 +7,11 @@ use domain::phone::Msisdn;
 use domain::time::Now;
 use domain::token::Id;
 
-use super::phones::VERIFIED;
+use super::phones::{self, VERIFIED};
 use super::{Caller, FlowError, handle, users};
 use crate::appliance::Appliance;
 use crate::store::outbox::MessageRow;
-use crate::store::{event, outbox, phone};
+use crate::store::{event, outbox};
 
 /// Longest text, in characters: three parts of UCS-2.
 pub const TEXT_MAX: usize = 201;
@@ -95,7 +95,7 @@ pub(super) fn row(
 /// [`FlowError::NoUserOrPhone`] without a verified number.
 pub fn test(app: &Appliance, caller: &Caller, name: &UserName) -> Result<MessageRow, FlowError> {
     let owner = users::find(app, name)?;
-    let bound = app.store.read(|c| phone::of_user(c, &owner.id))?;
+    let bound = phones::of_user(app, &owner.id)?;
     let Some(bound) = bound.filter(|bound| bound.state == VERIFIED) else {
         let now_ms = app.clock.now().wall_ms;
         let event = Event::refused(now_ms, "sms.queued", caller.actor.clone(), "no_user_or_phone");

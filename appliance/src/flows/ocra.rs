@@ -17,7 +17,7 @@ use super::challenge::{View, refuse, supersede, superseding};
 use super::guess::{clear_failures, count_failure};
 use super::question::{self, Try};
 use super::verify::Verdict;
-use super::{Caller, FlowError, handle};
+use super::{Caller, FlowError, handle, users};
 use crate::appliance::Appliance;
 use crate::store::challenge::{self, ChallengeRow};
 use crate::store::token::{self, TokenRow};
@@ -37,7 +37,7 @@ pub fn order(app: &Appliance, caller: &Caller, name: &str, serial: Option<&str>)
         Ok(name) => app.store.read(|c| user::by_name(c, &name))?,
         Err(_) => None,
     };
-    let Some(found) = found else {
+    let Some(found) = users::checked(app, name, found)? else {
         let _order = app.lock_name(name)?;
         return Err(unasked(app, caller)?);
     };

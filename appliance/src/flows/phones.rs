@@ -4,14 +4,42 @@ use domain::event::Event;
 use domain::names::UserName;
 
 use super::users::{self, UserView};
-use super::{Caller, FlowError, challenge};
+use super::{Caller, FlowError, challenge, handle};
 use crate::appliance::Appliance;
-use crate::store::{event, phone};
+use crate::store::phone::PhoneRow;
+use crate::store::{StoreError, event, phone};
+use domain::token::Id;
 
 /// State of a number that gets codes.
 pub(super) const VERIFIED: &str = "verified";
 /// State of a number that is set aside.
 pub(super) const SUSPENDED: &str = "suspended";
+
+/// A binding under a MAC of its own.
+///
+/// # Errors
+/// When the HSM cannot answer.
+pub(super) fn sealed(app: &Appliance, row: PhoneRow) -> Result<PhoneRow, FlowError> {
+    Ok(PhoneRow { mac: Some(app.row_mac(row.bytes())?), ..row })
+}
+
+/// Checks that nobody changed a binding outside the appliance.
+///
+/// # Errors
+/// [`FlowError::Tampered`]; when the HSM or the store cannot answer.
+pub(super) fn check(app: &Appliance, row: &PhoneRow) -> Result<(), FlowError> {
+    app.check_sealed("the number", &handle(&row.id), row.bytes(), row.mac.as_ref())
+}
+
+/// A user's binding, checked.
+///
+/// # Errors
+/// As [`check`].
+pub(super) fn of_user(app: &Appliance, user: &Id) -> Result<Option<PhoneRow>, FlowError> {
+    let found = app.store.read(|c| phone::of_user(c, user))?;
+    found.as_ref().map_or(Ok(()), |row| check(app, row))?;
+    Ok(found)
+}
 
 /// What happens to the number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,7 +65,7 @@ pub fn change(
 ) -> Result<UserView, FlowError> {
     let row = users::find(app, name)?;
     let _order = app.lock_user(&row.id)?;
-    let bound = app.store.read(|c| phone::of_user(c, &row.id))?.ok_or(FlowError::NoUserOrPhone)?;
+    let bound = of_user(app, &row.id)?.ok_or(FlowError::NoUserOrPhone)?;
     let (kind, next) = match change {
         Change::Suspend => ("phone.suspended", Some(SUSPENDED)),
         Change::Resume => ("phone.resumed", Some(VERIFIED)),
@@ -51,10 +79,15 @@ pub fn change(
     let superseding = challenge::superseding(app, &row.id, None)?;
     let at = app.clock.now().wall_ms;
     let event = app.event(kind, caller).about("user_ref", &row.user_ref);
+    let next = next.map(|state| sealed(app, PhoneRow { state: state.to_owned(), ..bound.clone() }));
+    let next = next.transpose()?;
     app.store.write(move |w| {
         challenge::supersede(w, &superseding, at)?;
-        match next {
-            Some(state) => phone::set_state(w, &bound.id, state)?,
+        match &next {
+            Some(next) if !phone::put_state(w, &bound, next)? => {
+                return Err(StoreError::Changed("the number"));
+            }
+            Some(_) => {}
             None => phone::remove(w, &bound.id)?,
         }
         event::append(w, &event).map(drop)

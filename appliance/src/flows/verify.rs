@@ -14,7 +14,7 @@ use oath::Code;
 
 use super::guess::{clear_failures, count_failure};
 use super::question::{self, Try};
-use super::{Caller, FlowError, letters};
+use super::{Caller, FlowError, letters, users};
 use crate::appliance::Appliance;
 use crate::store::request::StoredAnswer;
 use crate::store::token::{ACTIVE_MAX, TokenRow};
@@ -158,7 +158,7 @@ fn owner_of(connection: &rusqlite::Connection, target: &Target) -> Result<Option
 }
 
 fn load(app: &Appliance, caller: &Caller, attempt: &Attempt, now: &Now) -> Result<Loaded, FlowError> {
-    Ok(app.store.read(|c| {
+    let loaded = app.store.read(|c| {
         let stored = match &attempt.request_id {
             Some(id) => request::find(c, &caller.application, id.as_str(), now)?,
             None => None,
@@ -180,7 +180,9 @@ fn load(app: &Appliance, caller: &Caller, attempt: &Attempt, now: &Now) -> Resul
         };
         let tokens = tokens.into_iter().filter(|token| attempt.only.fits(token)).collect();
         Ok(Loaded { user, tokens, named_token, stored })
-    })?)
+    })?;
+    let user = users::checked(app, attempt.target.name(), loaded.user)?;
+    Ok(Loaded { user, ..loaded })
 }
 
 fn with_user(event: Event, user: Option<&UserRow>) -> Event {

@@ -1,5 +1,6 @@
 //! Requests to a user's phone without the user's browser (SMS-37).
 
+use domain::canonical::Canonical;
 use domain::time::{Deadline, Now};
 use domain::token::Id;
 use rusqlite::{Connection, params};
@@ -27,6 +28,24 @@ pub struct BackchannelRow {
     pub created_at: i64,
     /// End of its life.
     pub expires: Deadline,
+    /// MAC over [`BackchannelRow::bytes`].
+    pub mac: [u8; 32],
+}
+
+impl BackchannelRow {
+    /// The bytes under the row's MAC: everything but the last poll, which slows down and decides nothing.
+    pub fn bytes(&self) -> Vec<u8> {
+        Canonical::new("countersign back-channel 1")
+            .bytes(&self.id)
+            .text(&self.channel)
+            .bytes(&self.application_id)
+            .bytes(&self.challenge_id)
+            .int(self.taken.into())
+            .int(self.created_at)
+            .bytes(&self.expires.boot.0)
+            .bytes(&self.expires.boot_ms.to_be_bytes())
+            .finish()
+    }
 }
 
 /// Finds a request by its handle.
@@ -48,6 +67,7 @@ pub fn by_id(connection: &Connection, id: &Id) -> Result<Option<BackchannelRow>,
         taken: row.get("taken")?,
         created_at: row.get("created_at")?,
         expires: expires.ok_or_else(|| row.fault("expires_boot"))?,
+        mac: row.bytes("mac")?,
     }))
 }
 
@@ -59,9 +79,18 @@ pub fn insert(writing: &mut Writing<'_>, row: &BackchannelRow) -> Result<(), Sto
     let (boot, boot_ms) = deadline_columns(Some(&row.expires));
     writing.tx.execute(
         "INSERT INTO backchannel (id, channel, application_id, challenge_id, taken, created_at, expires_boot,
-             expires_boot_ms)
-         VALUES (?1, ?2, ?3, ?4, 0, ?5, ?6, ?7)",
-        params![row.id, row.channel, row.application_id, row.challenge_id, row.created_at, boot, boot_ms],
+             expires_boot_ms, mac)
+         VALUES (?1, ?2, ?3, ?4, 0, ?5, ?6, ?7, ?8)",
+        params![
+            row.id,
+            row.channel,
+            row.application_id,
+            row.challenge_id,
+            row.created_at,
+            boot,
+            boot_ms,
+            row.mac,
+        ],
     )?;
     Ok(())
 }
@@ -75,14 +104,13 @@ pub fn polled(writing: &mut Writing<'_>, id: &Id, boot_ms: i64) -> Result<(), St
     Ok(())
 }
 
-/// Hands the answer out, once: true when this call did it.
+/// Hands the answer out, once: `mac` is that of the row once it is taken. True when this call did it.
 ///
 /// # Errors
 /// SQLite's.
-pub fn take(writing: &mut Writing<'_>, id: &Id) -> Result<bool, StoreError> {
-    let changed =
-        writing.tx.execute("UPDATE backchannel SET taken = 1 WHERE id = ?1 AND taken = 0", params![id])?;
-    Ok(changed == 1)
+pub fn take(writing: &mut Writing<'_>, row: &BackchannelRow, mac: &[u8; 32]) -> Result<bool, StoreError> {
+    let sql = "UPDATE backchannel SET taken = 1, mac = ?1 WHERE id = ?2 AND taken = 0 AND mac = ?3";
+    Ok(writing.tx.execute(sql, params![mac, row.id, row.mac])? == 1)
 }
 
 /// Removes requests whose life is over.

@@ -89,6 +89,15 @@ pub fn append(writing: &mut Writing<'_>, event: &Event) -> Result<i64, StoreErro
     Ok(seq)
 }
 
+/// Whether there is an event of this dotted name.
+///
+/// # Errors
+/// SQLite's.
+pub fn exists(connection: &Connection, kind: &str) -> Result<bool, StoreError> {
+    Ok(connection
+        .query_row("SELECT EXISTS (SELECT 1 FROM event WHERE type = ?1)", [kind], |row| row.get(0))?)
+}
+
 /// Which events to read.
 #[derive(Clone, Debug, Default)]
 pub struct Filter {

@@ -78,13 +78,29 @@ pub fn by_code(connection: &Connection, hash: &[u8; 32]) -> Result<Option<FlowRo
     one(connection, "SELECT * FROM flow WHERE code_hash = ?1", params![hash])
 }
 
-/// Flows there are.
+/// How many flows there are, and how many of them are an application's.
 ///
 /// # Errors
 /// SQLite's.
-pub fn count(connection: &Connection) -> Result<usize, StoreError> {
-    let count: i64 = connection.query_row("SELECT count(*) FROM flow", [], |row| row.get(0))?;
-    Ok(usize::try_from(count).unwrap_or(usize::MAX))
+pub fn counts(connection: &Connection, application: &Id) -> Result<(usize, usize), StoreError> {
+    let mut statement = connection.prepare_cached(
+        "SELECT (SELECT count(*) FROM flow), (SELECT count(*) FROM flow WHERE application_id = ?1)",
+    )?;
+    let count = |n: i64| usize::try_from(n).unwrap_or(usize::MAX);
+    Ok(statement.query_row([application], |row| Ok((count(row.get(0)?), count(row.get(1)?))))?)
+}
+
+/// Removes the oldest flow of an application in which nobody has shown anything. False where there is none.
+///
+/// # Errors
+/// SQLite's.
+pub fn give_way(writing: &mut Writing<'_>, application: &Id) -> Result<bool, StoreError> {
+    let removed = writing.tx.execute(
+        "DELETE FROM flow WHERE id IN (SELECT id FROM flow WHERE application_id = ?1 AND user_id IS NULL
+             AND asked IN ('username', 'password', 'details') ORDER BY created_at LIMIT 1)",
+        [application],
+    )?;
+    Ok(removed == 1)
 }
 
 /// Writes a new flow.

@@ -1,5 +1,6 @@
 //! Activation letters (B.5.2).
 
+use domain::canonical::Canonical;
 use domain::letter::{Delivery, Kind, Order, Progress, State};
 use domain::token::Id;
 use rusqlite::{Connection, params};
@@ -46,8 +47,22 @@ pub struct LetterRow {
 }
 
 impl LetterRow {
-    /// The bytes under the MAC of some progress of this letter.
+    /// The bytes under the MAC of some progress of this letter: with it whose secret it shows, where it goes and which
+    /// file it is.
     pub fn bytes(&self, progress: &Progress) -> Vec<u8> {
+        Canonical::new("countersign letter row 1")
+            .bytes(&self.former_bytes(progress))
+            .optional(self.token_id.as_ref().map(<[u8; 16]>::as_slice))
+            .text(&self.lang)
+            .optional(self.address.as_deref())
+            .text(&self.ordered_by)
+            .optional(self.file.as_deref().map(str::as_bytes))
+            .optional(self.file_sha256.as_ref().map(<[u8; 32]>::as_slice))
+            .finish()
+    }
+
+    /// The bytes under the MAC of a letter of a former schema, before it is sealed.
+    pub fn former_bytes(&self, progress: &Progress) -> Vec<u8> {
         progress.bytes(&self.order, self.key_mac.as_ref())
     }
 }
@@ -260,7 +275,7 @@ pub fn put(
     let mut statement = writing.tx.prepare_cached(
         "UPDATE letter SET state = ?1, renders_failed = ?2, attempts = ?3, valid_until = ?4, rendered_at = ?5,
              handed_over_by = ?6, handed_over_at = ?7, key_mac = ?8, file = ?9, file_sha256 = ?10, pages = ?11,
-             token_id = ?12, state_mac = ?13, ended_at = ?14
+             token_id = ?12, state_mac = ?13, ended_at = coalesce(ended_at, ?14)
          WHERE id = ?15 AND state_mac = ?16 AND state = ?17",
     )?;
     let changed = statement.execute(params![
@@ -283,13 +298,4 @@ pub fn put(
         loaded.progress.state.name(),
     ])?;
     Ok(changed == 1)
-}
-
-/// Forgets the name of a file that is gone.
-///
-/// # Errors
-/// SQLite's.
-pub fn forget_file(writing: &mut Writing<'_>, id: &Id) -> Result<(), StoreError> {
-    writing.tx.execute("UPDATE letter SET file = NULL WHERE id = ?1", [id])?;
-    Ok(())
 }

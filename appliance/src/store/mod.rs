@@ -51,6 +51,7 @@ const STEPS: &[M<'static>] = &[
     M::up(include_str!("schema/0003_ocra.sql")).foreign_key_check(),
     M::up(include_str!("schema/0004_operators.sql")),
     M::up(include_str!("schema/0005_people.sql")),
+    M::up(include_str!("schema/0006_integrity.sql")),
 ];
 const MIGRATIONS: Migrations<'static> = Migrations::from_slice(STEPS);
 

@@ -1,5 +1,6 @@
 //! Verified phone bindings: the only numbers that authenticate (MOB-03).
 
+use domain::canonical::Canonical;
 use domain::token::Id;
 use rusqlite::{Connection, params};
 
@@ -28,9 +29,28 @@ pub struct PhoneRow {
     pub loa: f64,
     /// Unix milliseconds.
     pub registered_at: i64,
+    /// MAC over [`PhoneRow::bytes`]; none before a row of a former schema is sealed.
+    pub mac: Option<[u8; 32]>,
 }
 
-/// The user's binding.
+impl PhoneRow {
+    /// The bytes under the row's MAC: all of it.
+    pub fn bytes(&self) -> Vec<u8> {
+        Canonical::new("countersign phone row 1")
+            .bytes(&self.id)
+            .bytes(&self.user_id)
+            .bytes(&self.number)
+            .bytes(&self.number_lookup)
+            .text(&self.state)
+            .text(&self.source)
+            .text(&self.evidence)
+            .bytes(&self.loa.to_be_bytes())
+            .int(self.registered_at)
+            .finish()
+    }
+}
+
+/// The user's binding, unchecked: nothing is decided by it before its MAC is.
 ///
 /// # Errors
 /// SQLite's, or a row that does not parse.
@@ -51,20 +71,22 @@ fn read(row: &Reading<'_>) -> Result<PhoneRow, StoreError> {
         evidence: row.get("evidence")?,
         loa: row.get("loa")?,
         registered_at: row.get("registered_at")?,
+        mac: row.optional_bytes("mac")?,
     })
 }
 
-/// Binds a number, in place of the user's former one.
+/// Binds a number, in place of the user's former one, whose id it then has.
 ///
 /// # Errors
 /// SQLite's.
 pub fn put(writing: &mut Writing<'_>, phone: &PhoneRow) -> Result<(), StoreError> {
     writing.tx.execute(
-        "INSERT INTO phone (id, user_id, number, number_lookup, state, source, evidence, loa, registered_at)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)
+        "INSERT INTO phone (id, user_id, number, number_lookup, state, source, evidence, loa, registered_at,
+             mac)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)
          ON CONFLICT (user_id) DO UPDATE SET number = excluded.number, number_lookup = excluded.number_lookup,
              state = excluded.state, source = excluded.source, evidence = excluded.evidence,
-             loa = excluded.loa, registered_at = excluded.registered_at",
+             loa = excluded.loa, registered_at = excluded.registered_at, mac = excluded.mac",
         params![
             phone.id,
             phone.user_id,
@@ -75,18 +97,35 @@ pub fn put(writing: &mut Writing<'_>, phone: &PhoneRow) -> Result<(), StoreError
             phone.evidence,
             phone.loa,
             phone.registered_at,
+            phone.mac,
         ],
     )?;
     Ok(())
 }
 
-/// Sets a binding aside, or takes it back into use.
+/// Sets a binding aside, or takes it back into use: `next` is it with its MAC. True when this call did it; false when
+/// another act had changed it.
 ///
 /// # Errors
 /// SQLite's.
-pub fn set_state(writing: &mut Writing<'_>, id: &Id, state: &str) -> Result<(), StoreError> {
-    writing.tx.execute("UPDATE phone SET state = ?1 WHERE id = ?2", params![state, id])?;
-    Ok(())
+pub fn put_state(writing: &mut Writing<'_>, loaded: &PhoneRow, next: &PhoneRow) -> Result<bool, StoreError> {
+    let sql = "UPDATE phone SET state = ?1, mac = ?2 WHERE id = ?3 AND mac IS ?4";
+    Ok(writing.tx.execute(sql, params![next.state, next.mac, loaded.id, loaded.mac])? == 1)
+}
+
+/// Bindings without a MAC, in the order of their ids, after one of them.
+///
+/// # Errors
+/// SQLite's, or a row that does not parse.
+pub fn unsealed(connection: &Connection, after: &[u8], limit: usize) -> Result<Vec<PhoneRow>, StoreError> {
+    let mut statement = connection
+        .prepare_cached("SELECT * FROM phone WHERE mac IS NULL AND id > ?1 ORDER BY id LIMIT ?2")?;
+    let mut rows = statement.query(params![after, i64::try_from(limit).unwrap_or(i64::MAX)])?;
+    let mut phones = Vec::new();
+    while let Some(row) = rows.next()? {
+        phones.push(read(&Reading::new(row, "phone", "id"))?);
+    }
+    Ok(phones)
 }
 
 /// Forgets a binding. The challenges that named it have ended: they name none from then on.

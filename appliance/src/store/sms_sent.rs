@@ -29,11 +29,20 @@ pub struct Sent {
 /// # Errors
 /// SQLite's.
 pub fn insert(writing: &mut Writing<'_>, sent: &Sent) -> Result<(), StoreError> {
-    writing.tx.execute("DELETE FROM sms_sent WHERE at < ?1", [sent.at.saturating_sub(KEPT_MS)])?;
+    sweep(writing, sent.at)?;
     writing.tx.execute(
         "INSERT INTO sms_sent (id, user_id, application_id, number_lookup, at) VALUES (?1, ?2, ?3, ?4, ?5)",
         params![sent.id, sent.user, sent.application, sent.lookup, sent.at],
     )?;
+    Ok(())
+}
+
+/// Forgets what no limit asks for any more. `at_ms` is now in Unix milliseconds.
+///
+/// # Errors
+/// SQLite's.
+pub fn sweep(writing: &mut Writing<'_>, at_ms: i64) -> Result<(), StoreError> {
+    writing.tx.execute("DELETE FROM sms_sent WHERE at < ?1", [at_ms.saturating_sub(KEPT_MS)])?;
     Ok(())
 }
 

@@ -1,5 +1,6 @@
 //! Users.
 
+use domain::canonical::Canonical;
 use domain::method::Method;
 use domain::names::UserName;
 use domain::token::Id;
@@ -36,14 +37,36 @@ pub struct UserRow {
     pub active_method: Method,
     /// The method to move to (B.5.10).
     pub next_method: Option<Method>,
-    /// MAC over what decides how the user logs in.
-    pub account_mac: Option<[u8; 32]>,
+    /// MAC over [`UserRow::bytes`]; none before a row of a former schema is sealed.
+    pub mac: Option<[u8; 32]>,
     /// How often a move to the next method was put off (D-61).
     pub skips: u32,
     /// Consecutive wrong codes over everything.
     pub failures: u32,
     /// Unix milliseconds.
     pub created_at: i64,
+}
+
+impl UserRow {
+    /// The bytes under the row's MAC: everything but the contact phone, which never authenticates, and the failures,
+    /// which are counted without the HSM.
+    pub fn bytes(&self) -> Vec<u8> {
+        Canonical::new("countersign user 1")
+            .bytes(&self.id)
+            .text(self.name.as_str())
+            .text(&self.user_ref)
+            .text(&self.lang)
+            .text(&self.state)
+            .optional(self.person_key.as_deref())
+            .optional(self.email.as_deref())
+            .optional(self.postal_address.as_deref())
+            .optional(self.password_hash.as_deref().map(str::as_bytes))
+            .text(self.active_method.name())
+            .optional(self.next_method.map(|method| method.name().as_bytes()))
+            .int(self.skips.into())
+            .int(self.created_at)
+            .finish()
+    }
 }
 
 fn read(row: &Reading<'_>) -> Result<UserRow, StoreError> {
@@ -63,7 +86,7 @@ fn read(row: &Reading<'_>) -> Result<UserRow, StoreError> {
             None => None,
             Some(_) => Some(row.parse("next_method", |name: String| Method::from_name(&name))?),
         },
-        account_mac: row.optional_bytes("account_mac")?,
+        mac: row.optional_bytes("mac")?,
         skips: row.get("skips")?,
         failures: row.get("failures")?,
         created_at: row.get("created_at")?,
@@ -121,8 +144,8 @@ pub fn insert(writing: &mut Writing<'_>, user: &UserRow) -> Result<(), StoreErro
         .tx
         .execute(
             "INSERT INTO user (id, name, user_ref, lang, state, person_key, contact_phone, email, postal_address,
-                 password_hash, active_method, next_method, failures, created_at, account_mac)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)",
+                 password_hash, active_method, next_method, failures, created_at, mac, skips)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)",
             params![
                 user.id,
                 user.name.as_str(),
@@ -138,19 +161,11 @@ pub fn insert(writing: &mut Writing<'_>, user: &UserRow) -> Result<(), StoreErro
                 user.next_method.map(Method::name),
                 user.failures,
                 user.created_at,
-                user.account_mac,
+                user.mac,
+                user.skips,
             ],
         )
         .map_err(|error| if is_taken(&error) { StoreError::Exists("the user") } else { error.into() })?;
-    Ok(())
-}
-
-/// Keeps how often a move to the next method was put off.
-///
-/// # Errors
-/// SQLite's.
-pub fn put_skips(writing: &mut Writing<'_>, id: &Id, skips: u32) -> Result<(), StoreError> {
-    writing.tx.execute("UPDATE user SET skips = ?1 WHERE id = ?2", params![skips, id])?;
     Ok(())
 }
 
@@ -193,6 +208,8 @@ pub struct Change {
     pub lang: Option<String>,
     /// `active` or `locked`.
     pub state: Option<&'static str>,
+    /// How often a move to the next method was put off.
+    pub skips: Option<u32>,
 }
 
 impl Change {
@@ -206,6 +223,7 @@ impl Change {
             postal_address: self.postal_address.clone().unwrap_or_else(|| row.postal_address.clone()),
             lang: self.lang.clone().unwrap_or_else(|| row.lang.clone()),
             state: self.state.map_or_else(|| row.state.clone(), str::to_owned),
+            skips: self.skips.unwrap_or(row.skips),
             ..row.clone()
         }
     }
@@ -219,8 +237,8 @@ impl Change {
 pub fn put_account(writing: &mut Writing<'_>, loaded: &UserRow, next: &UserRow) -> Result<bool, StoreError> {
     let mut statement = writing.tx.prepare_cached(
         "UPDATE user SET password_hash = ?1, active_method = ?2, next_method = ?3, email = ?4, postal_address = ?5,
-             lang = ?6, state = ?7, account_mac = ?8
-         WHERE id = ?9 AND account_mac IS ?10 AND email IS ?11 AND postal_address IS ?12 AND lang = ?13",
+             lang = ?6, state = ?7, skips = ?8, mac = ?9, account_mac = NULL
+         WHERE id = ?10 AND mac IS ?11",
     )?;
     let changed = statement.execute(params![
         next.password_hash,
@@ -230,12 +248,30 @@ pub fn put_account(writing: &mut Writing<'_>, loaded: &UserRow, next: &UserRow) 
         next.postal_address,
         next.lang,
         next.state,
-        next.account_mac,
+        next.skips,
+        next.mac,
         loaded.id,
-        loaded.account_mac,
-        loaded.email,
-        loaded.postal_address,
-        loaded.lang,
+        loaded.mac,
     ])?;
     Ok(changed == 1)
+}
+
+/// Users without a MAC, in the order of their ids, after one of them, each with the MAC of the former schema.
+///
+/// # Errors
+/// SQLite's, or a row that does not parse.
+pub fn unsealed(
+    connection: &Connection,
+    after: &[u8],
+    limit: usize,
+) -> Result<Vec<(UserRow, Option<[u8; 32]>)>, StoreError> {
+    let mut statement =
+        connection.prepare_cached("SELECT * FROM user WHERE mac IS NULL AND id > ?1 ORDER BY id LIMIT ?2")?;
+    let mut rows = statement.query(params![after, i64::try_from(limit).unwrap_or(i64::MAX)])?;
+    let mut users = Vec::new();
+    while let Some(row) = rows.next()? {
+        let row = Reading::new(row, "user", "name");
+        users.push((read(&row)?, row.optional_bytes("account_mac")?));
+    }
+    Ok(users)
 }

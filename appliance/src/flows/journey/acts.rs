@@ -6,11 +6,12 @@ use domain::journey::{At, Evidence};
 use domain::token::Id;
 use domain::weburl::return_origin;
 
-use super::kept::{Kept, Walk, facts};
-use super::{BrowserKey, Door, FLOWS_MAX, Input, Start, View, password};
+use super::kept::{Kept, Walk, facts, mark};
+use super::{BrowserKey, Door, FLOWS_MAX, FLOWS_OF_APPLICATION_MAX, Input, Start, View, password};
 use crate::appliance::Appliance;
 use crate::flows::{Caller, FlowError, applications, users};
 use crate::store::flow::{self, FlowRow};
+use crate::store::user;
 use domain::names::ApplicationName;
 
 /// The application that begins flows for browsers that come on their own.
@@ -69,9 +70,7 @@ fn begin(
     let definition = app.config.people.flow(&start.definition).cloned();
     let definition = definition.ok_or(FlowError::NotFound("flow"))?;
     check_return(&start)?;
-    if app.store.read(flow::count)? >= FLOWS_MAX {
-        return Err(FlowError::RateLimited);
-    }
+    make_room(app, caller)?;
     let now = app.clock.now();
     let lang = app.config.texts.serving_or_first(start.lang.as_deref().unwrap_or_default());
     let mut kept = Kept::new(&definition, lang.to_owned(), &now);
@@ -83,7 +82,9 @@ fn begin(
     if let Some(name) = &start.asserted {
         // Only a login takes an application's word; nothing is said of whether there is such a user.
         kept.journey.name = Some(name.to_string());
-        kept.journey.user = users::find(app, name).ok().filter(|row| row.state == "active").map(|row| row.id);
+        let found = app.store.read(|c| user::by_name(c, name))?;
+        let found = users::checked(app, name.as_str(), found)?;
+        kept.journey.user = found.filter(|row| row.state == "active").map(|row| row.id);
         kept.journey.shown(Evidence::Assertion, password::LOA);
     }
     if definition.purpose == Purpose::SelfService {
@@ -111,6 +112,27 @@ fn begin(
     walk.view()
 }
 
+/// Keeps within the limits on flows. At a limit the application's oldest flow in which nobody has shown anything gives
+/// way: whoever asks for pages without end keeps no others from logging in.
+///
+/// # Errors
+/// [`FlowError::RateLimited`] where none gives way, which is an event.
+fn make_room(app: &Appliance, caller: &Caller) -> Result<(), FlowError> {
+    let application = caller.application;
+    let (all, own) = app.store.read(|c| flow::counts(c, &application))?;
+    let limit = match (own >= FLOWS_OF_APPLICATION_MAX, all >= FLOWS_MAX) {
+        (true, _) => "application",
+        (false, true) => "all",
+        (false, false) => return Ok(()),
+    };
+    if app.store.write(move |w| flow::give_way(w, &application))? {
+        return Ok(());
+    }
+    let event = Event::refused(app.clock.now().wall_ms, "flow.limited", caller.actor.clone(), "limited");
+    app.refuse(event.about("limit", limit))?;
+    Err(FlowError::RateLimited)
+}
+
 /// A self-service flow begins with what its login has shown.
 fn inherit(
     app: &Appliance,
@@ -134,7 +156,7 @@ fn inherit(
     let Some(id) = kept.journey.user else {
         return Err(FlowError::Conflict("a self-service flow needs a logged-in user".to_owned()));
     };
-    let owner = app.store.read(|c| crate::store::user::by_id(c, &id))?.ok_or(FlowError::NotFound("user"))?;
+    let owner = app.store.read(|c| user::by_id(c, &id))?.ok_or(FlowError::NotFound("user"))?;
     let facts = facts(app, &owner)?;
     if !definition.conditions.iter().all(|condition| condition.holds(&facts)) {
         return Err(FlowError::Conflict("this is not offered to this user".to_owned()));
@@ -179,7 +201,10 @@ pub fn view(app: &Appliance, door: &Door<'_>, id: &Id) -> Result<View, FlowError
     if walk.kept.journey.at == At::Between {
         walk.go_on()?;
     }
-    walk.view()
+    let view = walk.view()?;
+    // A secret on the user's screen is for the user's eyes: the application sees where the flow stands.
+    let hidden = matches!(door, Door::Application(_)) && walk.kept.browser.is_some();
+    Ok(if hidden { View { shown: None, ..view } } else { view })
 }
 
 /// Takes an answer and shows what follows. An answer that is wrong shows the same step with an error key.
@@ -204,7 +229,7 @@ pub fn act(app: &Appliance, door: &Door<'_>, id: &Id, input: Input) -> Result<Vi
         walk.kept.journey.fail("flow.cancelled");
         let about = walk.caller.clone();
         let event = Event::refused(walk.now.wall_ms, "flow.cancelled", about.actor, "cancelled")
-            .about("flow", crate::flows::handle(&walk.row.id));
+            .about("flow", mark(&walk.row.id));
         walk.save(move |w| crate::store::event::append(w, &event).map(|_| true))?;
         return walk.view();
     }

@@ -8,6 +8,7 @@ use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
 use super::kept::Walk;
+use crate::flows::guess::count_failure;
 use crate::flows::{FlowError, users};
 use crate::mail;
 use crate::store::event;
@@ -87,7 +88,10 @@ impl Walk<'_> {
         let right: bool = code.as_slice().ct_eq(otp.trim().as_bytes()).into();
         let in_time = self.now.boot_ms < until_boot_ms;
         let at = self.now.wall_ms;
-        if right && in_time && attempts < ATTEMPTS_MAX {
+        // Guesses count at the user: a new flow brings no new ones.
+        let _order = self.app.lock_user(&owner.id)?;
+        let admitted = self.app.admit(&self.caller, &self.owner_now()?, &self.now)?.is_ok();
+        if right && in_time && admitted && attempts < ATTEMPTS_MAX {
             let event = self.app.event("email.verified", &self.caller).about("user_ref", &owner.user_ref);
             self.shown(Evidence::Email, LOA);
             return self.save(move |w| event::append(w, &event).map(|_| true));
@@ -97,6 +101,12 @@ impl Walk<'_> {
         let attempts = attempts.saturating_add(1);
         self.kept.journey.at = At::Email { nonce, attempts, sends, until_boot_ms };
         self.wrong(if attempts >= ATTEMPTS_MAX { TOO_MANY } else { INVALID_OTP });
-        self.save(move |w| event::append(w, &event).map(|_| true))
+        let (limits, application, now) = (self.app.config.limits, self.caller.application, self.now);
+        self.save(move |w| {
+            if admitted {
+                count_failure(w, &limits, &owner.id, &application, &now)?;
+            }
+            event::append(w, &event).map(|_| true)
+        })
     }
 }

@@ -11,10 +11,10 @@ use subtle::ConstantTimeEq;
 
 use super::{BrowserKey, Door, FLOW_LIFE_MS};
 use crate::appliance::Appliance;
-use crate::flows::{Caller, FlowError, handle};
+use crate::flows::{Caller, FlowError, phones, users};
 use crate::store::flow::FlowRow;
 use crate::store::user::UserRow;
-use crate::store::{Writing, application, flow, phone, token, user};
+use crate::store::{Writing, application, flow, token, user};
 use domain::event::Actor;
 use domain::method::Facts;
 use domain::token::{Class, Lifecycle};
@@ -38,6 +38,8 @@ pub(super) struct Kept {
     pub(super) notice: Option<String>,
     /// Whether it began in the session of a logged-in browser, and carries that on.
     pub(super) session: bool,
+    /// SHA-256 of the one-time code of the result, until it was fetched: the column beside it only finds the flow.
+    pub(super) code_hash: Option<[u8; 32]>,
     /// Whether the result was fetched.
     pub(super) claimed: bool,
     /// A token whose first code has not been seen.
@@ -60,6 +62,7 @@ impl Kept {
             redirect: None,
             notice: None,
             session: false,
+            code_hash: None,
             claimed: false,
             pending: None,
             newcomer: None,
@@ -86,13 +89,19 @@ impl Kept {
     }
 }
 
-/// What the seal covers besides the data: another definition would be other steps.
+/// How events name a flow. Its handle opens it to a browser as long as none has, so that it is in no event.
+pub(super) fn mark(id: &Id) -> String {
+    let hash = Sha256::new().chain_update(b"countersign flow mark 1").chain_update(id).finalize();
+    data_encoding::HEXLOWER.encode(&hash[..16])
+}
+
+/// What the seal of a flow covers besides it: whose it is, which act it is after, and which definition rules it.
 fn aad(row: &FlowRow) -> Vec<u8> {
     Canonical::new("countersign flow 2")
         .bytes(&row.id)
         .bytes(&row.application_id)
-        .text(&row.definition)
         .int(row.epoch)
+        .text(&row.definition)
         .finish()
 }
 
@@ -127,7 +136,7 @@ impl<'a> Walk<'a> {
     /// Opens a stored flow.
     pub(super) fn open(app: &'a Appliance, row: FlowRow) -> Result<Self, FlowError> {
         let now = app.clock.now();
-        let changed = || FlowError::Tampered { what: "the flow", which: handle(&row.id) };
+        let changed = || FlowError::Tampered { what: "the flow", which: mark(&row.id) };
         let opened = app.hsm.open(&app.own_key()?, &aad(&row), &row.data);
         let bytes = opened.map_err(|error| match error {
             hsm::HsmError::Refused { .. } => changed(),
@@ -143,6 +152,7 @@ impl<'a> Walk<'a> {
             let owner = kept.journey.user.map(|id| user::by_id(c, &id)).transpose()?.flatten();
             Ok((application::by_id(c, &row.application_id)?, owner))
         })?;
+        owner.as_ref().map_or(Ok(()), |owner| users::check_account(app, owner))?;
         let application = application.filter(|application| application.revoked_at.is_none());
         let application = application.ok_or(FlowError::NotFound("flow"))?;
         let actor = match &owner {
@@ -178,6 +188,14 @@ impl<'a> Walk<'a> {
     /// A known user, for steps that have one.
     pub(super) fn user(&self) -> Result<&UserRow, FlowError> {
         self.owner.as_ref().ok_or(FlowError::NotFound("user"))
+    }
+
+    /// The user as the store has it now: with the failures that were counted meanwhile.
+    pub(super) fn owner_now(&self) -> Result<UserRow, FlowError> {
+        let id = self.user()?.id;
+        let row = self.app.store.read(|c| user::by_id(c, &id))?.ok_or(FlowError::NotFound("user"))?;
+        users::check_account(self.app, &row)?;
+        Ok(row)
     }
 
     /// The row as it will be after this act.
@@ -248,8 +266,8 @@ const MOVED: &str = "another answer";
 
 /// What a user has, at this moment.
 pub(super) fn facts(app: &Appliance, owner: &UserRow) -> Result<Facts, FlowError> {
-    let (bound, tokens) =
-        app.store.read(|c| Ok((phone::of_user(c, &owner.id)?, token::of_user(c, &owner.id)?)))?;
+    let bound = phones::of_user(app, &owner.id)?;
+    let tokens = app.store.read(|c| token::of_user(c, &owner.id))?;
     let has = |class: Class| {
         tokens.iter().any(|token| token.class == class && token.state.lifecycle == Lifecycle::Active)
     };
@@ -276,6 +294,7 @@ pub(super) fn sealed(app: &Appliance, row: FlowRow, kept: &Kept) -> Result<FlowR
         user_id: kept.journey.user,
         asked: name_of(&kept.journey.at).to_owned(),
         data: app.hsm.seal(&app.own_key()?, &aad, &bytes)?,
+        code_hash: kept.code_hash,
         expires: kept.expires(),
         ..row
     })

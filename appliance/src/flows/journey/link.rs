@@ -11,7 +11,7 @@ use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
 use crate::appliance::Appliance;
-use crate::flows::{FlowError, challenge as sent, handle};
+use crate::flows::{FlowError, challenge as sent, handle, users};
 use crate::store::challenge::ChallengeRow;
 use crate::store::user::UserRow;
 use crate::store::{challenge, event, link, user};
@@ -78,7 +78,13 @@ fn find(app: &Appliance, text: &str) -> Result<Option<(ChallengeRow, UserRow)>, 
         let owner = user::by_id(c, &row.user_id)?;
         Ok(owner.map(|owner| (row, owner, send_number)))
     })?;
-    Ok(found.and_then(|(row, owner, send_number)| {
+    let Some((row, owner, send_number)) = found else { return Ok(None) };
+    // The row leads to the challenge; whether this is its link is said by the token itself.
+    if hash_of(app, &row)? != hash {
+        return Err(FlowError::Tampered { what: "the link", which: handle(&row.id) });
+    }
+    users::check_account(app, &owner)?;
+    Ok(Some((row, owner, send_number)).and_then(|(row, owner, send_number)| {
         let open = row.progress.aged(&now).state == State::Waiting;
         let is_link = matches!(row.wanted, Wanted::SentLink { .. });
         let fits = is_link && row.progress.send_number == send_number && owner.state == "active";

@@ -12,6 +12,7 @@ use zeroize::Zeroizing;
 
 use super::{Caller, FlowError};
 use crate::appliance::Appliance;
+use crate::store::{flow, link as links, sms_sent};
 
 mod acts;
 mod email;
@@ -34,8 +35,10 @@ pub use result::{Claimed, claim, log_out, self_service};
 
 /// Life of a flow from its start, in milliseconds (B.5.3).
 pub const FLOW_LIFE_MS: u64 = 15 * 60 * 1000;
-/// Flows under way at once at the most.
+/// Flows under way at once at the most, logged-in browsers included.
 pub const FLOWS_MAX: usize = 100_000;
+/// Those of one application; the pages that browsers come to on their own are one.
+pub const FLOWS_OF_APPLICATION_MAX: usize = 20_000;
 
 /// How a flow begins.
 #[derive(Clone, Debug, Default)]
@@ -281,14 +284,15 @@ pub struct View {
     pub redirect: Option<String>,
 }
 
-/// Removes flows whose time is over.
+/// Removes flows and links whose time is over, and what no limit on messages asks for any more.
 ///
 /// # Errors
 /// When the store cannot answer.
 pub fn sweep(app: &Appliance) -> Result<(), FlowError> {
     let now = app.clock.now();
-    while app.store.write(move |w| crate::store::flow::sweep(w, &now))? > 0 {}
-    Ok(())
+    while app.store.write(move |w| flow::sweep(w, &now))? > 0 {}
+    while app.store.write(move |w| links::sweep(w, &now))? > 0 {}
+    Ok(app.store.write(move |w| sms_sent::sweep(w, now.wall_ms))?)
 }
 
 /// Every key that a view may carry: those of the documents (SMS-40) without `authenticator.sms.`, then ours.

@@ -48,7 +48,7 @@ impl Newcomer {
             password_hash: Some(self.password_hash.clone()),
             active_method: method.unwrap_or(Method::Password),
             next_method: None,
-            account_mac: None,
+            mac: None,
             skips: 0,
             failures: 0,
             created_at: self.created_at,
@@ -132,8 +132,8 @@ impl Walk<'_> {
 
     /// Writes user and token together (OATH-39).
     pub(super) fn persist(&mut self) -> Result<(), FlowError> {
-        let mut row = self.newcomer().ok_or(FlowError::NotFound("user"))?;
-        row.account_mac = Some(users::account_mac(self.app, &row)?);
+        let row = self.newcomer().ok_or(FlowError::NotFound("user"))?;
+        let row = users::sealed(self.app, row)?;
         self.owner = Some(row.clone());
         let token: Option<TokenRow> = match self.kept.journey.activated {
             Some(_) => Some(self.confirmed_row()?),

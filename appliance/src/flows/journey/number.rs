@@ -10,7 +10,7 @@ use zeroize::Zeroizing;
 
 use super::kept::Walk;
 use crate::config::people::{After, Numbers, Requirement, SmsAuthenticator};
-use crate::flows::phones::SUSPENDED;
+use crate::flows::phones::{self, SUSPENDED, VERIFIED};
 use crate::flows::sending::{Sending, To};
 use crate::flows::{FlowError, challenge as sent, handle, letters, users};
 use crate::store::phone::PhoneRow;
@@ -127,7 +127,7 @@ impl Walk<'_> {
         let lookup = users::lookup(self.app, &number)?;
         let holders = self.app.store.read(|c| phone::holders(c, &lookup))?;
         let shared = self.app.config.people.numbers.shared_allowed;
-        let own = self.app.store.read(|c| phone::of_user(c, &owner.id))?;
+        let own = phones::of_user(self.app, &owner.id)?;
         // Another number does not lift what an operator has set aside (B.5.1).
         if own.is_some_and(|own| own.state == SUSPENDED) {
             self.wrong(ALREADY_REGISTERED);
@@ -200,12 +200,13 @@ impl Walk<'_> {
             return Ok(());
         };
         let owner = self.user()?.clone();
+        // Guesses at once are judged one after the other, each by what the one before has left.
         let _order = self.app.lock_user(&owner.id)?;
         let invalid = if rule.wants_iak() { INVALID_OTP_OR_IAK } else { INVALID_OTP };
         let row = self.app.store.read(|c| challenge::by_id(c, &challenge))?;
         let row = row.ok_or(FlowError::NotFound("challenge"))?;
         let open = row.progress.aged(&self.now).state == State::Waiting
-            && self.app.admit(&self.caller, &owner, &self.now)?.is_ok();
+            && self.app.admit(&self.caller, &self.owner_now()?, &self.now)?.is_ok();
         let Wanted::SentCode { digits, .. } = row.wanted else {
             return Err(FlowError::NotFound("challenge"));
         };
@@ -243,12 +244,17 @@ impl Walk<'_> {
             (self.app.config.limits, self.caller.application, self.now, owner.id);
         self.wrong(invalid);
         self.save(move |w| {
+            // What another guess at once has moved was not judged as it is: nothing is said of it.
+            if open && !challenge::put_progress(w, &row, &next, &missed_mac, at)? {
+                return Ok(false);
+            }
             if open {
-                challenge::put_progress(w, &row, &next, &missed_mac, at)?;
                 crate::flows::guess::count_failure(w, &limits, &id, &application, &now)?;
             }
-            if let Some((loaded, next)) = &missed_letter {
-                letter::put(w, loaded, next, at)?;
+            if let Some((loaded, next)) = &missed_letter
+                && !letter::put(w, loaded, next, at)?
+            {
+                return Ok(false);
             }
             events.iter().try_for_each(|event| event::append(w, event).map(drop))?;
             Ok(true)
@@ -266,7 +272,7 @@ impl Walk<'_> {
     ) -> Result<(), FlowError> {
         let (app, at) = (self.app, self.now.wall_ms);
         let owner = self.user()?.clone();
-        let former = app.store.read(|c| phone::of_user(c, &owner.id))?;
+        let former = phones::of_user(app, &owner.id)?;
         let consumed = judged.and_then(letters::Judged::consumed);
         let loa = match &consumed {
             Some(_) => LETTER_LOA,
@@ -280,17 +286,19 @@ impl Walk<'_> {
         let letter_id = consumed.as_ref().map(|(loaded, _)| handle(&loaded.order.id));
         let evidence = serde_json::json!({ "otp_at": at, "letter": letter_id, "shown": shown });
         let binding = PhoneRow {
-            id: entered.phone,
+            id: former.as_ref().map_or(entered.phone, |former| former.id),
             user_id: owner.id,
             number: entered.number.clone(),
             number_lookup: lookup
                 .map_err(|_| FlowError::Tampered { what: "the flow", which: handle(&self.row.id) })?,
-            state: "verified".to_owned(),
+            state: VERIFIED.to_owned(),
             source: if former.is_some() { "change" } else { "self_registration" }.to_owned(),
             evidence: evidence.to_string(),
             loa,
             registered_at: at,
+            mac: None,
         };
+        let binding = phones::sealed(app, binding)?;
         let about = |kind: &'static str| app.event(kind, &self.caller).about("user_ref", &owner.user_ref);
         let mut events = vec![about("phone.possession_proven").about("challenge", handle(&row.id))];
         if let Some(id) = &letter_id {

@@ -12,8 +12,8 @@ use parking_lot::Mutex;
 
 use super::kept::Walk;
 use crate::appliance::Appliance;
-use crate::flows::guess::{clear_failures, count_failure};
-use crate::flows::{FlowError, users};
+use crate::flows::FlowError;
+use crate::flows::guess::count_failure;
 use crate::store::event;
 use crate::store::user::UserRow;
 
@@ -90,7 +90,7 @@ impl Walk<'_> {
             None => Err(Reason::UnknownUser),
             Some(owner) => {
                 let _order = self.app.lock_user(&owner.id)?;
-                self.judge(owner, password)?
+                self.judge(&self.owner_now()?, password)?
             }
         };
         if matches!(verdict, Err(Reason::UnknownUser | Reason::Malformed)) {
@@ -103,10 +103,13 @@ impl Walk<'_> {
                 event = event.about("user_ref", &owner.user_ref);
             }
             self.app.refuse(event)?;
-            // The name is asked for again: it may have been the wrong part.
-            self.kept.journey.name = None;
-            self.kept.journey.user = None;
-            self.owner = None;
+            // The name is asked for again: it may have been the wrong part. Not once something was shown: what one user
+            // has shown must not serve another.
+            if self.kept.journey.evidence.is_empty() {
+                self.kept.journey.name = None;
+                self.kept.journey.user = None;
+                self.owner = None;
+            }
             self.wrong("login.error.invalid");
             return Ok(());
         }
@@ -120,14 +123,14 @@ impl Walk<'_> {
             is_right(None, password)?;
             return Ok(Err(reason));
         }
-        users::check_account(app, owner)?;
         let right = is_right(owner.password_hash.as_deref(), password)?;
         let (id, application, limits, now) = (owner.id, self.caller.application, app.config.limits, self.now);
         let event = app.event("login.verified", &self.caller).about("user_ref", &owner.user_ref);
         let locked = app.event("user.locked", &self.caller).about("user_ref", &owner.user_ref);
         app.store.write(move |w| {
+            // What was guessed wrong stays counted until the login has ended well: a password that is known brings no
+            // new guesses at what follows it.
             if right {
-                clear_failures(w, &id, &application)?;
                 event::append(w, &event)?;
             } else if count_failure(w, &limits, &id, &application, &now)? {
                 event::append(w, &locked)?;

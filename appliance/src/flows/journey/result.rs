@@ -2,16 +2,18 @@
 
 use domain::event::Event;
 use domain::flow::Purpose;
-use domain::journey::At;
+use domain::journey::{At, Evidence};
+use domain::method::Method;
 use domain::names::UserName;
 use domain::time::BootId;
 use domain::token::Id;
 use sha2::{Digest, Sha256};
 
-use super::kept::{Walk, facts};
+use super::kept::{Walk, facts, mark};
 use super::{Door, Offered, Outcome};
 use crate::appliance::Appliance;
-use crate::flows::{Caller, FlowError, handle};
+use crate::flows::guess::clear_failures;
+use crate::flows::{Caller, FlowError};
 use crate::store::{event, flow};
 
 /// Life of a one-time code of a result, in milliseconds.
@@ -43,7 +45,7 @@ impl Walk<'_> {
         self.kept.until = (end.boot.0, idle.min(self.kept.at_most));
         if let Some(url) = self.kept.return_url.clone() {
             let code = data_encoding::BASE64URL_NOPAD.encode(&self.app.random::<32>()?);
-            self.row.code_hash = Some(Sha256::digest(code.as_bytes()).into());
+            self.kept.code_hash = Some(Sha256::digest(code.as_bytes()).into());
             let separator = if url.contains('?') { '&' } else { '?' };
             let mut redirect = format!("{url}{separator}code={code}");
             if let Some(state) = &self.kept.return_state {
@@ -56,12 +58,29 @@ impl Walk<'_> {
         let mut done = self
             .app
             .event("flow.done", &self.caller)
-            .about("flow", handle(&self.row.id))
+            .about("flow", mark(&self.row.id))
             .about("definition", self.definition.id.as_str());
         if let Some(owner) = &self.owner {
             done = done.about("user_ref", &owner.user_ref);
         }
-        self.save(move |w| event::append(w, &done).map(|_| true))
+        let (clears, application) = (self.clears_failures(), self.caller.application);
+        let owner = self.owner.as_ref().map(|owner| owner.id).filter(|_| clears);
+        self.save(move |w| {
+            if let Some(owner) = owner {
+                clear_failures(w, &owner, &application)?;
+            }
+            event::append(w, &done).map(|_| true)
+        })
+    }
+
+    /// Whether wrong codes are forgotten with this end: after a login by what the user logs in with, not by the password
+    /// alone of a user who has another method.
+    fn clears_failures(&self) -> bool {
+        let second = |evidence: &Evidence| !matches!(evidence, Evidence::Password | Evidence::Assertion);
+        let evidence = &self.kept.journey.evidence;
+        let by_password = self.owner.as_ref().is_some_and(|owner| owner.active_method == Method::Password)
+            && evidence.contains(&Evidence::Password);
+        self.definition.purpose == Purpose::Login && (by_password || evidence.iter().any(second))
     }
 }
 
@@ -80,14 +99,17 @@ pub fn claim(app: &Appliance, caller: &Caller, code: &str) -> Result<Claimed, Fl
         FlowError::NotFound(_) => unknown(),
         error => error,
     })?;
+    if walk.kept.code_hash != Some(hash) {
+        return Err(FlowError::Tampered { what: "the flow", which: mark(&walk.row.id) });
+    }
     if walk.kept.claimed || walk.kept.journey.at != At::Done {
         return Err(unknown());
     }
     let view = walk.view()?;
     let outcome = view.outcome.ok_or_else(unknown)?;
     walk.kept.claimed = true;
-    walk.row.code_hash = None;
-    let claimed = app.event("flow.claimed", caller).about("flow", handle(&view.flow));
+    walk.kept.code_hash = None;
+    let claimed = app.event("flow.claimed", caller).about("flow", mark(&view.flow));
     walk.save(move |w| event::append(w, &claimed).map(|_| true)).map_err(|error| match error {
         FlowError::Conflict(_) => unknown(),
         error => error,
@@ -138,7 +160,7 @@ pub fn log_out(app: &Appliance, door: &Door<'_>, id: &Id) -> Result<(), FlowErro
     };
     let id = *id;
     let mut event =
-        Event::ok(walk.now.wall_ms, "login.ended", walk.caller.actor.clone()).about("flow", handle(&id));
+        Event::ok(walk.now.wall_ms, "login.ended", walk.caller.actor.clone()).about("flow", mark(&id));
     if let Some(owner) = &walk.owner {
         event = event.about("user_ref", &owner.user_ref);
     }

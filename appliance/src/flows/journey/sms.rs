@@ -12,9 +12,8 @@ use super::kept::Walk;
 use crate::config::people::SmsAuthenticator;
 use crate::flows::sending::{Sending, To, place};
 use crate::flows::verify::Verdict;
-use crate::flows::{FlowError, challenge as sent, users};
+use crate::flows::{FlowError, challenge as sent, phones, users};
 use crate::store::user::UserRow;
-use crate::store::{challenge, phone};
 
 /// The user is unknown or has no number: one key for both (SMS-08).
 const NO_USER_OR_PHONE: &str = "enter-username.error.no-user-or-phonenumber";
@@ -95,8 +94,8 @@ impl Walk<'_> {
             let number = std::str::from_utf8(&number).ok().and_then(|text| Msisdn::parse(text).ok());
             return Ok(number.map(To::Given).ok_or("flow.missing_attribute"));
         }
-        let bound = self.app.store.read(|c| phone::of_user(c, &owner.id))?;
-        let bound = bound.filter(|bound| bound.state == "verified");
+        let bound = phones::of_user(self.app, &owner.id)?;
+        let bound = bound.filter(|bound| bound.state == phones::VERIFIED);
         Ok(bound.map(To::Bound).ok_or(NO_USER_OR_PHONE))
     }
 
@@ -165,7 +164,8 @@ impl Walk<'_> {
 
     /// Sees what the phone has decided.
     pub(super) fn take_sms_link(&mut self, id: &Id) -> Result<(), FlowError> {
-        match sent::state(self.app, id)? {
+        let found = sent::checked(self.app, id)?;
+        match found.map(|row| row.progress.aged(&self.now).state) {
             Some(State::Verified) => {
                 let loa = self.loa_of(id)?;
                 self.shown(Evidence::Sms, loa);
@@ -201,9 +201,8 @@ impl Walk<'_> {
     /// Level of assurance of a code to the number of this challenge.
     fn loa_of(&self, id: &Id) -> Result<f64, FlowError> {
         let owner = self.user()?;
-        let (row, bound) =
-            self.app.store.read(|c| Ok((challenge::by_id(c, id)?, phone::of_user(c, &owner.id)?)))?;
-        let row = row.ok_or(FlowError::NotFound("challenge"))?;
+        let row = sent::checked(self.app, id)?.ok_or(FlowError::NotFound("challenge"))?;
+        let bound = phones::of_user(self.app, &owner.id)?;
         if row.wanted.phone().is_none() {
             let own = row.authenticator.as_deref().and_then(|id| self.app.config.people.authenticator(id));
             return Ok(own.and_then(|own| own.attribute_trusted_loa).unwrap_or(ATTRIBUTE_LOA).min(LOA_MAX));

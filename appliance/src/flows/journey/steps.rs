@@ -9,7 +9,7 @@ use domain::token::Id;
 use super::Input;
 use super::kept::Walk;
 use crate::appliance::Appliance;
-use crate::flows::{FlowError, handle, users};
+use crate::flows::{FlowError, users};
 use crate::store::flow::FlowRow;
 use crate::store::{event, flow, user};
 
@@ -30,7 +30,7 @@ impl Walk<'_> {
         let row = super::kept::sealed(app, row, kept)?;
         let actor = domain::event::Actor::system("flows");
         let begun = Event::ok(app.clock.now().wall_ms, "flow.begun", actor)
-            .about("flow", handle(&row.id))
+            .about("flow", super::kept::mark(&row.id))
             .about("definition", row.definition.as_str());
         Ok(app.store.write(move |w| {
             if let Some(session) = session {
@@ -145,10 +145,11 @@ impl Walk<'_> {
     /// Looks a name up and keeps it.
     pub(super) fn name(&mut self, typed: &str) -> Result<(), FlowError> {
         let name = UserName::parse(typed.trim()).ok();
-        self.owner = match &name {
+        let found = match &name {
             Some(name) => self.app.store.read(|c| user::by_name(c, name))?,
             None => None,
         };
+        self.owner = users::checked(self.app, typed.trim(), found)?;
         self.owner = self.owner.take().filter(|owner| owner.state == "active");
         self.kept.journey.user = self.owner.as_ref().map(|owner| owner.id);
         self.kept.journey.name = Some(name.map_or_else(String::new, |name| name.to_string()));
@@ -160,8 +161,12 @@ impl Walk<'_> {
         if !self.kept.journey.skip() {
             return Err(FlowError::Step(WRONG_STEP));
         }
-        let (id, skips) = (self.user()?.id, self.kept.journey.skips);
-        self.save(move |w| user::put_skips(w, &id, skips).map(|()| true))
+        let loaded = self.user()?.clone();
+        let change = user::Change { skips: Some(self.kept.journey.skips), ..user::Change::default() };
+        users::check_account(self.app, &loaded)?;
+        let next = users::sealed(self.app, change.applied(&loaded))?;
+        self.owner = Some(next.clone());
+        self.save(move |w| user::put_account(w, &loaded, &next))
     }
 
     /// Makes a method the active one (OATH-32, B.5.10).
@@ -170,6 +175,7 @@ impl Walk<'_> {
         let next = user::Change {
             active_method: Some(method),
             next_method: (owner.next_method == Some(method)).then_some(None),
+            skips: Some(0),
             ..user::Change::default()
         };
         let event = self
@@ -177,8 +183,6 @@ impl Walk<'_> {
             .event("user.method_set", &self.caller)
             .about("user_ref", &owner.user_ref)
             .about("method", method.name());
-        let id = owner.id;
-        self.app.store.write(move |w| user::put_skips(w, &id, 0))?;
         users::change_account(self.app, &owner, &next, event)?;
         self.owner = Some(users::find(self.app, &owner.name)?);
         Ok(())

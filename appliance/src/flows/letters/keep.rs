@@ -3,10 +3,9 @@
 use domain::event::Actor;
 use domain::letter::State;
 
-use super::{DAY_MS, Step, about, acts, conflict, files, handle, scheduler};
+use super::{DAY_MS, Step, about, acts, conflict, files, handle, next_mac, scheduler};
 use crate::appliance::Appliance;
 use crate::flows::FlowError;
-use crate::store::event;
 use crate::store::letter::{self, LetterRow};
 
 /// Letters that are looked at in one go.
@@ -64,15 +63,12 @@ fn end(app: &Appliance, row: LetterRow) -> Result<(), FlowError> {
 pub(super) fn erase(app: &Appliance, row: LetterRow) -> Result<LetterRow, FlowError> {
     let Some(name) = &row.file else { return Ok(row) };
     let directory = files::directory(app);
-    files::erase(&directory, name).map_err(|error| files::failed(&directory.join(name), &error))?;
     let owner = acts::owner(app, &row)?;
+    // Whose name the row says is erased only if it is the one that was written there.
+    let step = Step::new(app, row.clone(), LetterRow { file: None, ..row.clone() })?;
+    files::erase(&directory, name).map_err(|error| files::failed(&directory.join(name), &error))?;
     let event = about(app.event("letter.file_erased", &scheduler()), &row, &owner.user_ref);
-    let id = row.order.id;
-    app.store.write(move |w| {
-        letter::forget_file(w, &id)?;
-        event::append(w, &event).map(drop)
-    })?;
-    Ok(LetterRow { file: None, ..row })
+    step.save(app, event)
 }
 
 /// Gives the file of a rendered letter its name where a crash came between, and removes one whose letter was not
@@ -86,6 +82,10 @@ pub(super) fn finish(app: &Appliance) -> Result<(), FlowError> {
     let failed = |error: std::io::Error| files::failed(&directory, &error);
     for (id, staged) in files::left_over(&directory).map_err(failed)? {
         let Some(row) = app.store.read(|c| letter::by_id(c, &id))? else { continue };
+        if let Err(error) = next_mac(app, &row, &row) {
+            tell(app, &handle(&id), Err(error))?;
+            continue;
+        }
         match &row.file {
             Some(name) if row.file_sha256 == Some(staged.sha256) && !row.progress.state.is_final() => {
                 staged.publish(&directory, name).map_err(failed)?;

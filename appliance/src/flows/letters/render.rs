@@ -167,6 +167,7 @@ fn draft(app: &Appliance, caller: &Caller, row: LetterRow, now: &Now) -> Result<
     // Its present MAC is checked on the way.
     next_mac(app, &row, &row)?;
     let owner = acts::owner(app, &row)?;
+    users::check_account(app, &owner)?;
     let recipient = recipient(app, &owner, &row)?;
     let life = i64::from(settings(app, row.order.kind).valid_days) * DAY_MS;
     let valid_until_ms = now.steady_ms.saturating_add(life);
