@@ -256,15 +256,14 @@ pub fn put_account(writing: &mut Writing<'_>, loaded: &UserRow, next: &UserRow) 
     Ok(changed == 1)
 }
 
-/// Users without a MAC, in the order of their ids, after one of them, each with the MAC of the former schema.
+/// A user without a MAC, and the MAC of the former schema.
+pub type Unsealed = (UserRow, Option<[u8; 32]>);
+
+/// Users without a MAC, in the order of their ids, after one of them.
 ///
 /// # Errors
 /// SQLite's, or a row that does not parse.
-pub fn unsealed(
-    connection: &Connection,
-    after: &[u8],
-    limit: usize,
-) -> Result<Vec<(UserRow, Option<[u8; 32]>)>, StoreError> {
+pub fn unsealed(connection: &Connection, after: &[u8], limit: usize) -> Result<Vec<Unsealed>, StoreError> {
     let mut statement =
         connection.prepare_cached("SELECT * FROM user WHERE mac IS NULL AND id > ?1 ORDER BY id LIMIT ?2")?;
     let mut rows = statement.query(params![after, i64::try_from(limit).unwrap_or(i64::MAX)])?;
