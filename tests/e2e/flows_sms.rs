@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tests::appliance::MANY_MESSAGES;
 use tests::flow::{Flow, SCOPES, example};
+use tests::forms::Visitor;
 use tests::{Appliance, Client, PATIENCE, RigOptions, wait_until};
 
 const ALICE: &str = "+41791234561";
@@ -198,8 +199,9 @@ fn link_of(text: &Option<String>) -> String {
     text[at..].split_whitespace().next().expect("a link").to_owned()
 }
 
-fn form(rig: &Appliance, path: &str, body: &str) -> tests::Answer {
-    tests::http::form(rig.address, path, body)
+/// Presses a button of the link's page.
+fn decide(rig: &Appliance, link: &str, action: &str) -> tests::Answer {
+    Visitor::new(rig.address).send("POST", link, Some(&[("action", action)]))
 }
 
 /// AT-09, SMS-04, SMS-38, SMS-39, D-13: opening a link decides nothing, a button does, once; the browser that waits
@@ -217,16 +219,16 @@ fn a_link_is_opened_and_then_decided_once() {
     assert!(opened.header("set-cookie").is_none(), "the phone gets no session");
     flow.go("continue", &json!({}));
     flow.wants("sms-wait");
-    assert_eq!(form(&rig, &link, "action=approve").status, 200);
+    assert_eq!(decide(&rig, &link, "approve").status, 200);
     flow.go("continue", &json!({}));
     assert_eq!(flow.result()["amr"], json!(["assertion", "sms"]));
-    let again = form(&rig, &link, "action=approve");
+    let again = decide(&rig, &link, "approve");
     assert!(again.text().contains("data-error"), "{}", again.text());
 
     let mut flow = Flow::of(client(&rig, &key), "sms-link", "alice");
     let link = link_of(&rig.modem().await_message(ALICE, 2).text);
     wait_until(PATIENCE, "the link to live", || flow.look()["expires_at"].is_string().then_some(()));
-    assert_eq!(form(&rig, &link, "action=reject").status, 200);
+    assert_eq!(decide(&rig, &link, "reject").status, 200);
     let answer = flow.act("continue", &json!({}));
     assert_eq!(answer.code(), "link-wait.error.authentication.failed");
     flow.wants("failed");
@@ -322,7 +324,7 @@ fn the_back_channel_asks_the_phone() {
         page.text().contains("Till 4: 25 francs").then_some(page)
     });
     assert!(page.text().contains("alice"));
-    assert_eq!(form(&rig, &link, "action=approve").status, 200);
+    assert_eq!(decide(&rig, &link, "approve").status, 200);
     let other = rig.app_key("other", &SCOPES);
     assert_eq!(poll(&mut client(&rig, &other), &id), "not-found");
     pause();
@@ -335,7 +337,7 @@ fn the_back_channel_asks_the_phone() {
     wait_until(PATIENCE, "the link to live", || {
         rig.loopback(None).get(&link).text().contains("Till 4").then_some(())
     });
-    assert_eq!(form(&rig, &link, "action=reject").status, 200);
+    assert_eq!(decide(&rig, &link, "reject").status, 200);
     assert_eq!(poll(&mut app, &id), "access_denied");
 
     let id = ask(&mut app, 1);

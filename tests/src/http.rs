@@ -145,22 +145,6 @@ impl Answer {
     }
 }
 
-/// Posts a form as a browser without a session would.
-///
-/// # Panics
-/// When nobody answers.
-pub fn form(address: std::net::SocketAddr, path: &str, body: &str) -> Answer {
-    let mut stream = std::net::TcpStream::connect(address).expect("the appliance listens");
-    let length = body.len();
-    write!(
-        stream,
-        "POST {path} HTTP/1.1\r\nHost: {address}\r\nContent-Type: application/x-www-form-urlencoded\r\n\
-         Content-Length: {length}\r\nConnection: close\r\n\r\n{body}"
-    )
-    .expect("the form is sent");
-    read_answer(&mut std::io::BufReader::new(stream)).expect("an answer")
-}
-
 /// A client with one connection.
 pub struct Client {
     endpoint: Endpoint,

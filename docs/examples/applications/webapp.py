@@ -4,6 +4,9 @@
     countersign app add webapp --scope challenge > webapp.json
     COUNTERSIGN_API=http://127.0.0.1:8080 COUNTERSIGN_KEY_FILE=webapp.key FLOW=login PORT=8090 ./webapp.py
 
+webapp.key holds the "key" of webapp.json, readable by its owner alone. The address is printed once the application
+listens; PORT=0 takes a free port.
+
 It begins a flow, sends the browser to the flow's page, and gets it back with a one-time code. The code is worth
 something to this application alone: the result is fetched over its own authenticated connection, once. Nothing
 but the standard library is needed.
@@ -27,6 +30,8 @@ PORT = int(os.environ.get("PORT", "8090"))
 STARTED = {}
 SESSIONS = {}
 LIMIT = 1000
+# Straight to the appliance: a proxy of the environment would see the key.
+OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 def call(path, body):
@@ -38,11 +43,13 @@ def call(path, body):
         data=json.dumps(body).encode(),
         headers={"Authorization": "Bearer " + key, "Content-Type": "application/json"},
     )
-    with urllib.request.urlopen(request, timeout=10) as answer:
+    with OPENER.open(request, timeout=10) as answer:
         return json.load(answer)
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
     def do_GET(self):
         url = urllib.parse.urlsplit(self.path)
         try:
@@ -66,16 +73,13 @@ class Handler(http.server.BaseHTTPRequestHandler):
         state = secrets.token_urlsafe(16)
         flow = call("/v1/flows", {
             "flow": FLOW,
-            "return_url": f"http://127.0.0.1:{PORT}/callback",
+            "return_url": f"http://127.0.0.1:{self.server.server_port}/callback",
             "state": state,
         })
         if len(STARTED) >= LIMIT:
             STARTED.pop(next(iter(STARTED)))
         STARTED[state] = flow["flow"]
-        self.send_response(303)
-        self.send_header("Location", flow["page"])
-        self.set_cookie("login", state)
-        self.end_headers()
+        self.go_to(flow["page"], "login", state)
 
     def callback(self, query):
         state = query.get("state", [""])[0]
@@ -88,24 +92,28 @@ class Handler(http.server.BaseHTTPRequestHandler):
         except urllib.error.HTTPError as error:
             self.say(403, f"The login did not succeed: {error.code}")
             return
-        if result["flow"] != expected or result["loa"] < 2:
+        if result["flow"] != expected:
+            self.say(403, "This is another login than the one that was begun here.")
+            return
+        if result["loa"] < 2:
             self.say(403, "The login is not strong enough.")
             return
         session = secrets.token_urlsafe(32)
         if len(SESSIONS) >= LIMIT:
             SESSIONS.pop(next(iter(SESSIONS)))
         SESSIONS[session] = result["user"]
-        self.send_response(303)
-        self.send_header("Location", "/")
-        self.set_cookie("session", session)
-        self.end_headers()
+        self.go_to("/", "session", session)
 
     def cookie(self, name):
         cookies = http.cookies.SimpleCookie(self.headers.get("Cookie", ""))
         return cookies[name].value if name in cookies else None
 
-    def set_cookie(self, name, value):
-        self.send_header("Set-Cookie", f"{name}={value}; Path=/; HttpOnly; SameSite=Lax")
+    def go_to(self, place, cookie, value):
+        self.send_response(303)
+        self.send_header("Location", place)
+        self.send_header("Set-Cookie", f"{cookie}={value}; Path=/; HttpOnly; SameSite=Lax")
+        self.send_header("Content-Length", "0")
+        self.end_headers()
 
     def say(self, status, text):
         body = (text + "\n").encode()
@@ -121,4 +129,6 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
 
 if __name__ == "__main__":
-    http.server.ThreadingHTTPServer(("127.0.0.1", PORT), Handler).serve_forever()
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", PORT), Handler)
+    print(f"http://127.0.0.1:{server.server_port}/", flush=True)
+    server.serve_forever()
