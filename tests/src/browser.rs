@@ -37,23 +37,30 @@ const LISTENS: &str = "started successfully on port ";
 /// Longest life of chromedriver after it was asked to end.
 const END: Duration = Duration::from_secs(20);
 
-/// Asks axe-core, which stands before it.
-const RUN_AXE: &str = "const done = arguments[0]; \
-    axe.run(document, {runOnly: ['wcag2a', 'wcag2aa', 'wcag21aa'], resultTypes: ['violations']}) \
+/// Asks axe-core, which the page has been given before.
+const RUN_AXE: &str = "const done = arguments[1]; \
+    axe.run(document, {runOnly: arguments[0], resultTypes: ['violations']}) \
     .then(found => done(found), error => done({error: String(error)}));";
+/// WCAG 2.1 A and AA.
+const WCAG: [&str; 3] = ["wcag2a", "wcag2aa", "wcag21aa"];
+
+/// WebDriver's Shift.
+const SHIFT: char = '\u{E008}';
 
 /// What kind of browser.
 #[derive(Clone, Copy, Debug)]
 pub struct BrowserOptions<'o> {
     /// Whether pages may run scripts.
     pub script: bool,
+    /// Whether the network is logged, for [`Browser::hosts`]: it slows everything down.
+    pub log: bool,
     /// Languages, as `Accept-Language` has them.
     pub lang: &'o str,
 }
 
 impl Default for BrowserOptions<'_> {
     fn default() -> Self {
-        BrowserOptions { script: false, lang: "en" }
+        BrowserOptions { script: false, log: false, lang: "en" }
     }
 }
 
@@ -207,6 +214,29 @@ impl Browser {
         self.has("[data-error]").then(|| self.attribute("[data-error]", "data-error").unwrap_or_default())
     }
 
+    /// Waits until the page shows this error.
+    ///
+    /// # Panics
+    /// When it does not come.
+    #[track_caller]
+    pub fn await_error(&self, key: &str) {
+        wait_until(PATIENCE, &format!("the error {key}"), || {
+            // The page may be replaced between two looks.
+            let shown = self.driver().find(By::Css("[data-error]"));
+            let found = self.runtime.block_on(async { shown.await?.attr("data-error").await });
+            (found.ok().flatten().as_deref() == Some(key)).then_some(())
+        });
+    }
+
+    /// Waits until the page shows no error.
+    ///
+    /// # Panics
+    /// When one stays.
+    #[track_caller]
+    pub fn await_no_error(&self) {
+        wait_until(PATIENCE, "no error", || (!self.has("[data-error]")).then_some(()));
+    }
+
     /// Types into a field, in place of what is there.
     #[track_caller]
     pub fn fill(&self, name: &str, text: &str) {
@@ -245,6 +275,22 @@ impl Browser {
     pub fn keys(&self, keys: &str) {
         let chain = self.driver().action_chain().send_keys(keys);
         self.wait("keys", chain.perform());
+    }
+
+    /// Presses keys while Shift is held.
+    pub fn shifted(&self, keys: &str) {
+        let chain = self.driver().action_chain().key_down(SHIFT).send_keys(keys).key_up(SHIFT);
+        self.wait("keys", chain.perform());
+    }
+
+    /// Marks the document, so that it is known again.
+    pub fn mark(&self) {
+        self.run("window.marked = true", Vec::new());
+    }
+
+    /// Whether the document is still the one that was marked.
+    pub fn is_marked(&self) -> bool {
+        self.run("return window.marked === true", Vec::new()) == Value::Bool(true)
     }
 
     /// What has the focus: tag, name and value.
@@ -290,7 +336,12 @@ impl Browser {
 
     /// What the user prefers: `light` or `dark`.
     pub fn scheme(&self, scheme: &str) {
-        let features = json!([{"name": "prefers-color-scheme", "value": scheme}]);
+        self.prefer("prefers-color-scheme", scheme);
+    }
+
+    /// What the user prefers, by the name of a media feature.
+    pub fn prefer(&self, feature: &str, value: &str) {
+        let features = json!([{"name": feature, "value": value}]);
         self.devtools("Emulation.setEmulatedMedia", json!({"features": features}));
     }
 
@@ -311,14 +362,35 @@ impl Browser {
     /// # Panics
     /// When axe-core is not there.
     pub fn axe(&self) -> Vec<String> {
+        self.judged(json!({"type": "tag", "values": WCAG}))
+    }
+
+    /// The same for what depends on colours alone.
+    ///
+    /// # Panics
+    /// When axe-core is not there.
+    pub fn axe_of_colours(&self) -> Vec<String> {
+        self.judged(json!({"type": "rule", "values": ["color-contrast"]}))
+    }
+
+    /// Gives the page axe-core, once.
+    fn equip(&self) -> WebDriverResult<()> {
+        let there = self.driver().execute("return typeof axe !== 'undefined'", Vec::new());
+        if *self.runtime.block_on(there)?.json() == Value::Bool(true) {
+            return Ok(());
+        }
         let path = appliance::target_dir().join("axe/axe.min.js");
         let axe = fs::read_to_string(&path)
             .unwrap_or_else(|error| panic!("{}: {error}; run scripts/axe.sh target", path.display()));
-        let script = format!("{axe};{RUN_AXE}");
-        // A page that waits may be replaced meanwhile: then the next one is judged.
+        self.runtime.block_on(self.driver().execute(axe, Vec::new())).map(drop)
+    }
+
+    fn judged(&self, rules: Value) -> Vec<String> {
+        // A page may be replaced meanwhile: then the next one is judged.
         let found = wait_until(PATIENCE, "axe-core's judgement", || {
-            let done = self.runtime.block_on(self.driver().execute_async(&*script, Vec::new()));
-            done.ok().map(|done| done.json().clone())
+            self.equip().ok()?;
+            let run = self.driver().execute_async(RUN_AXE, vec![rules.clone()]);
+            self.runtime.block_on(run).ok().map(|done| done.json().clone())
         });
         let violations = found["violations"].as_array().unwrap_or_else(|| panic!("axe-core says {found}"));
         let of = |violation: &Value| {
@@ -398,7 +470,9 @@ fn capabilities(options: BrowserOptions<'_>, profile: &Path) -> Capabilities {
     let mut capabilities = Capabilities::new();
     let mut set = |key: &str, value: Value| capabilities.set(key, value).expect("JSON");
     set("browserName", json!("chrome"));
-    set("goog:loggingPrefs", json!({"performance": "ALL"}));
+    if options.log {
+        set("goog:loggingPrefs", json!({"performance": "ALL"}));
+    }
     set("goog:chromeOptions", json!({"binary": chromium(), "args": arguments, "prefs": preferences}));
     capabilities
 }

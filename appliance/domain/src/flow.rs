@@ -34,6 +34,8 @@ pub enum Step {
         /// Whether a new secret replaces the existing one (OATH-33), or that one is shown again (OATH-34).
         overwrite_existing: bool,
     },
+    /// Two consecutive codes of a token whose counter or clock has run away (RFC 4226 section 7.4, D-28).
+    OathResync,
     /// A code to the user's e-mail address (SMS-24).
     Email,
     /// The user chooses among the options whose condition holds (OATH-21); a single one is taken at once.
@@ -98,7 +100,7 @@ pub struct Definition {
 #[derive(Debug, Error, PartialEq, Eq)]
 #[error(
     "{0:?} is no step: use username, password, sms:ID, phone-registration, phone-change:ID, oath, \
-     oath-activate, email, select, migrate, details, set-method:M or persist"
+     oath-activate, oath-resync, email, select, migrate, details, set-method:M or persist"
 )]
 pub struct StepError(pub String);
 
@@ -137,6 +139,7 @@ impl Step {
                 "oath-activate" | "oath-activation" => {
                     Step::OathActivate { overwrite_existing: around.overwrite_existing }
                 }
+                "oath-resync" => Step::OathResync,
                 "email" => Step::Email,
                 "select" => Step::Select(around.select.clone()),
                 "migrate" => Step::Migrate { options: around.migrate.clone(), max_skips: around.max_skips },

@@ -134,6 +134,8 @@ pub enum At {
         /// Whether it is the existing secret that is shown again (OATH-34).
         existing: bool,
     },
+    /// Two consecutive codes of a token (D-28).
+    OathResync,
     /// A code that was sent by e-mail.
     Email {
         /// Names the code.
@@ -316,6 +318,7 @@ impl Journey {
             Step::OathActivate { overwrite_existing } => {
                 return Some(Next::Do(Effect::BeginActivation { overwrite: overwrite_existing }));
             }
+            Step::OathResync => self.at = At::OathResync,
             Step::Email if self.evidence.contains(&Evidence::Email) => {}
             Step::Email => return Some(Next::Do(Effect::SendEmail)),
             Step::Select(options) => self.select(options, facts),
@@ -442,6 +445,16 @@ impl Journey {
         self.registering = true;
         self.first([Step::PhoneChange(authenticator.clone()), Step::Sms(authenticator)]);
         true
+    }
+
+    /// The user's codes are refused: two of them say where the token stands, then the step comes again (RFC 4226
+    /// section 7.4). False where no such code is asked for.
+    pub fn resync(&mut self) -> bool {
+        let asked = self.at == At::Oath;
+        if asked {
+            self.first([Step::OathResync, Step::Oath]);
+        }
+        asked
     }
 
     /// The number's code is on its way.
@@ -657,6 +670,18 @@ mod tests {
         let mut second = Journey::start(&definition(steps));
         second.name = Some("alice".to_owned());
         assert_eq!(second.next(Some(&FACTS)), send());
+    }
+
+    /// D-28: a resynchronisation shows nothing by itself: the code is asked for again.
+    #[test]
+    fn a_resynchronised_token_has_shown_nothing_yet() {
+        let (mut journey, _) = after_password(&Facts { active: Method::OathOtp, has_oath: true, ..FACTS });
+        let before = (journey.evidence.clone(), journey.loa);
+        assert!(journey.resync() && !journey.resync());
+        assert_eq!((journey.next(Some(&FACTS)), &journey.at), (Next::Ask, &At::OathResync));
+        journey.on();
+        assert_eq!((journey.next(Some(&FACTS)), &journey.at), (Next::Ask, &At::Oath));
+        assert_eq!((journey.evidence, journey.loa), before);
     }
 
     #[test]

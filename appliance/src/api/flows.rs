@@ -34,6 +34,7 @@ fn question(view: &View) -> (&'static [&'static str], Option<&'static str>) {
         Asked::SmsCode | Asked::OathCode | Asked::OathActivate | Asked::EmailCode => {
             (&["otp"], Some("verify"))
         }
+        Asked::OathResync => (&["otp", "otp_next"], Some("verify")),
         Asked::Number => (&["number"], Some("number")),
         Asked::NumberVerify if view.wants_iak => (&["otp", "iak"], Some("verify")),
         Asked::NumberVerify => (&["otp"], Some("verify")),
@@ -50,6 +51,7 @@ fn actions(view: &View) -> Vec<&'static str> {
     let others = [
         (view.can_resend, "resend"),
         (view.can_register, "register"),
+        (view.can_resync, "resync"),
         (view.can_skip, "skip"),
         (view.can_back, "back"),
         (view.can_order, "order-letter"),
@@ -241,6 +243,10 @@ fn input(action: &str, answer: wire::Answer) -> Option<Input> {
         "password" => Input::Password { name: answer.user, password: secret(answer.password) },
         "choose" => Input::Choose(answer.option.unwrap_or_default()),
         "number" => Input::Number(answer.number.unwrap_or_default()),
+        "verify" if answer.otp_next.is_some() => Input::Consecutive {
+            otp: answer.otp.unwrap_or_default(),
+            next: answer.otp_next.unwrap_or_default(),
+        },
         "verify" => {
             Input::Verify { otp: answer.otp.unwrap_or_default(), iak: answer.iak.map(Zeroizing::new) }
         }
@@ -252,6 +258,7 @@ fn input(action: &str, answer: wire::Answer) -> Option<Input> {
         }),
         "resend" => Input::Resend,
         "register" => Input::Register,
+        "resync" => Input::Resync,
         "continue" => Input::Continue,
         "skip" => Input::Skip,
         "back" => Input::Back,
@@ -264,7 +271,7 @@ fn input(action: &str, answer: wire::Answer) -> Option<Input> {
 /// Answer what a flow asks. The actions that it takes now are in its `links`.
 #[utoipa::path(post, path = "/v1/flows/{id}/{action}", tag = "flows", operation_id = "answer_flow",
     params(("id" = String, Path), ("action" = String, Path,
-        description = "username, password, choose, number, verify, details, resend, register, continue, skip, back, \
+        description = "username, password, choose, number, verify, details, resend, register, resync, continue, skip, back, \
             order-letter or cancel")),
     request_body = wire::Answer,
     responses(ApiError,

@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
 
+use domain::colour::{Colour, READABLE};
 use domain::flow::{Around, Choice, Definition, OPTIONS_MAX, Purpose, STEPS_MAX, Step, checked_id};
 use domain::method::{Condition, Method};
 use domain::role::{BREAK_GLASS, Role};
@@ -12,7 +13,7 @@ use toml::Spanned;
 use super::check::Checker;
 use super::check_authenticators::{self, LINK_TTL_MS};
 use super::people::{
-    After, BackChannel, LetterKind, Letters, Mail, Notices, Numbers, Pages, People, SelfRegistration,
+    After, BackChannel, LetterKind, Letters, Mail, Notices, Numbers, PAGE, Pages, People, SelfRegistration,
     SmsAuthenticator, SmsLimits, SoftOath,
 };
 use super::people_file as file;
@@ -234,6 +235,17 @@ fn order(
         place(|step| matches!(step, Step::Details)).zip(place(|step| matches!(step, Step::Persist)));
     if purpose == Purpose::SelfRegistration && registers.is_none_or(|(details, persist)| details >= persist) {
         c.find(at, "flow.steps", "a self-registration asks for details and ends with persist");
+    }
+    let resyncs = |step: &Step| matches!(step, Step::OathResync);
+    let resyncs_at = |step: &Step| match step {
+        Step::Select(options) | Step::Migrate { options, .. } => {
+            options.iter().any(|option| option.steps.iter().any(resyncs))
+        }
+        step => resyncs(step),
+    };
+    // In a login the page that asks for the code leads there, and back.
+    if purpose != Purpose::SelfService && steps.iter().any(resyncs_at) {
+        c.find(at, "flow.steps", "oath-resync is a step of a self-service");
     }
     if purpose == Purpose::Login && !matches!(steps.first(), Some(Step::Password | Step::Username)) {
         c.find(at, "flow.steps", "a login begins with password or username");
@@ -499,21 +511,29 @@ fn mail(c: &mut Checker<'_>, table: file::Mail) -> Option<Mail> {
     Some(Mail { host: table.host, port: table.port.unwrap_or(SMTP_PORT), from: table.from.into_inner() })
 }
 
+/// A colour in which text can be read on the pages, and white text on it.
+fn readable(c: &mut Checker<'_>, accent: &Spanned<String>) -> Option<Colour> {
+    let Some(colour) = Colour::parse(accent.get_ref()) else {
+        c.find(accent, "pages.accent", "must be a colour such as #1f4e79");
+        return None;
+    };
+    let contrast = colour.contrast(PAGE);
+    if contrast < READABLE {
+        let text = format!(
+            "is too light: its contrast with the page is {contrast:.2}, and text needs {READABLE} (WCAG 2.1 AA); \
+             take a darker one"
+        );
+        c.find(accent, "pages.accent", text);
+    }
+    Some(colour)
+}
+
 fn pages(c: &mut Checker<'_>, table: file::Pages, public_url: Option<String>, flows: &[Definition]) -> Pages {
     let d = Pages::default();
     if let Some(logo) = &table.logo {
         c.absolute(logo, "pages.logo");
-        let known = ["png", "jpg", "jpeg", "svg"];
-        if !logo.get_ref().extension().and_then(|e| e.to_str()).is_some_and(|e| known.contains(&e)) {
-            c.find(logo, "pages.logo", "must be a .png, .jpg or .svg file");
-        }
     }
-    if let Some(accent) = &table.accent {
-        let digits = accent.get_ref().strip_prefix('#');
-        if !digits.is_some_and(|digits| digits.len() == 6 && digits.bytes().all(|b| b.is_ascii_hexdigit())) {
-            c.find(accent, "pages.accent", "must be a colour such as #1f4e79");
-        }
-    }
+    let accent = table.accent.and_then(|accent| readable(c, &accent)).unwrap_or(d.accent);
     let login = |id: &str| flows.iter().any(|flow| flow.id == id && flow.purpose == Purpose::Login);
     if let Some(flow) = &table.login_flow
         && !login(flow.get_ref())
@@ -524,7 +544,7 @@ fn pages(c: &mut Checker<'_>, table: file::Pages, public_url: Option<String>, fl
     Pages {
         public_url,
         logo: table.logo.map(Spanned::into_inner),
-        accent: table.accent.map_or(d.accent, Spanned::into_inner),
+        accent,
         login_flow: table.login_flow.map(Spanned::into_inner).or(first),
     }
 }

@@ -17,6 +17,7 @@ mod check;
 mod check_authenticators;
 mod check_people;
 mod file;
+pub mod logo;
 mod messages;
 pub mod people;
 mod people_file;
@@ -212,6 +213,14 @@ pub fn load_text(path: &Path) -> Result<(Config, String), ConfigError> {
     let mut config = parse(&text).map_err(found)?;
     let line = text.lines().position(|line| line.trim_start().starts_with("[messages]")).unwrap_or(0) + 1;
     messages::load(&mut config, line).map_err(found)?;
+    if let Some(picture) = &config.people.pages.logo
+        && let Err(wrong) = logo::read(picture)
+    {
+        let named = |line: &str| line.trim_start().strip_prefix("logo").is_some();
+        let line = text.lines().position(named).map_or(1, |above| above + 1);
+        let text = format!("{} {wrong}", picture.display());
+        return Err(found(vec![Finding { line, key: "pages.logo".to_owned(), text }]));
+    }
     Ok((config, text))
 }
 

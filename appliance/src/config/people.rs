@@ -4,6 +4,7 @@
 
 use std::path::PathBuf;
 
+use domain::colour::Colour;
 use domain::flow::Definition;
 use oath::Algorithm;
 
@@ -345,22 +346,27 @@ pub struct Mail {
     pub from: String,
 }
 
+/// Background of a light page: the darkest that anything in the accent's colour stands on.
+pub const PAGE: Colour = Colour::new(0xee, 0xf1, 0xf4);
+/// Colour of buttons and links where none is configured.
+const ACCENT: Colour = Colour::new(0x1f, 0x4e, 0x79);
+
 /// Pages.
 #[derive(Clone, Debug)]
 pub struct Pages {
     /// Where phones and browsers reach the pages, without a slash at its end.
     pub public_url: Option<String>,
-    /// A PNG, JPEG or SVG file above each page.
+    /// A PNG or JPEG file above each page.
     pub logo: Option<PathBuf>,
-    /// Colour of buttons and links, `#rrggbb`.
-    pub accent: String,
+    /// Colour of buttons and links where the page is light; where it is dark, the same hue lightened.
+    pub accent: Colour,
     /// The flow that `/ui/login` begins.
     pub login_flow: Option<String>,
 }
 
 impl Default for Pages {
     fn default() -> Self {
-        Pages { public_url: None, logo: None, accent: "#1f4e79".to_owned(), login_flow: None }
+        Pages { public_url: None, logo: None, accent: ACCENT, login_flow: None }
     }
 }
 

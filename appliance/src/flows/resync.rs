@@ -11,8 +11,10 @@ use super::question::{self, Try};
 use super::tokens::{find, save};
 use super::{Caller, FlowError, guess};
 use crate::appliance::Appliance;
+use crate::store::token::ACTIVE_MAX;
 use crate::store::token::TokenRow;
-use crate::store::{event, user};
+use crate::store::user::UserRow;
+use crate::store::{event, token, user};
 
 /// HOTP counters ahead, TOTP steps on each side (D-28).
 const WINDOW: u16 = 100;
@@ -46,25 +48,85 @@ pub fn run(
         let text = "the token answers questions: it has no counter and no clock to find again";
         return Err(FlowError::Conflict(text.to_owned()));
     }
-    let wellformed = codes.iter().all(|code| Code::parse(code).is_ok());
-    let accepted = if wellformed { consecutive(app, &row, codes, &now)? } else { None };
-    match accepted {
-        Some((next, next_mac)) => save(app, caller, "oath.resync", row, next, next_mac),
-        None => {
-            let event = Event::refused(now.wall_ms, "oath.resync", caller.actor.clone(), "wrong")
-                .about("token", row.serial.as_str());
-            let locked = app.event("user.locked", caller).about("user_ref", &owner.user_ref);
-            let (limits, application) = (app.config.limits, caller.application);
-            app.store.write(move |w| {
-                event::append(w, &event)?;
-                if guess::count_failure(w, &limits, &owner_id, &application, &now)? {
-                    event::append(w, &locked)?;
-                }
-                Ok(())
-            })?;
-            Err(FlowError::Conflict("these are not two consecutive unused codes of this token".to_owned()))
+    let serial = row.serial.clone();
+    if let Some(row) = find_again(app, caller, vec![row], codes, &now)? {
+        return Ok(row);
+    }
+    let event = Event::refused(now.wall_ms, "oath.resync", caller.actor.clone(), "wrong");
+    count_wrong(app, caller, &owner, event.about("token", serial.as_str()), now)?;
+    Err(FlowError::Conflict("these are not two consecutive unused codes of this token".to_owned()))
+}
+
+/// The same for whichever of a user's tokens the codes are of; none when they are of none, which counts as one wrong
+/// code.
+///
+/// # Errors
+/// [`FlowError::RateLimited`] when the limiter refuses.
+pub fn of_user(
+    app: &Appliance,
+    caller: &Caller,
+    owner: &UserRow,
+    codes: [&str; 2],
+) -> Result<Option<TokenRow>, FlowError> {
+    let _order = app.lock_user(&owner.id)?;
+    let now = app.clock.now();
+    // Once more, behind the others in line: their wrong codes count here.
+    let owner = app.store.read(|c| user::by_id(c, &owner.id))?.ok_or(FlowError::NotFound("user"))?;
+    let refused = |reason| {
+        Event::refused(now.wall_ms, "oath.resync", caller.actor.clone(), reason)
+            .about("user_ref", &owner.user_ref)
+    };
+    if app.admit(caller, &owner, &now)?.is_err() {
+        app.refuse(refused("limited"))?;
+        return Err(FlowError::RateLimited);
+    }
+    let able = |row: &TokenRow| {
+        row.state.lifecycle == Lifecycle::Active && !row.state.is_locked(&now) && row.policy.suite().is_none()
+    };
+    let rows = app.store.read(|c| token::of_user(c, &owner.id))?;
+    let rows = rows.into_iter().filter(able).take(ACTIVE_MAX).collect();
+    let found = find_again(app, caller, rows, codes, &now)?;
+    if found.is_none() {
+        count_wrong(app, caller, &owner, refused("wrong"), now)?;
+    }
+    Ok(found)
+}
+
+/// Saves the first of these tokens that the codes are of.
+fn find_again(
+    app: &Appliance,
+    caller: &Caller,
+    rows: Vec<TokenRow>,
+    codes: [&str; 2],
+    now: &Now,
+) -> Result<Option<TokenRow>, FlowError> {
+    if codes.iter().any(|code| Code::parse(code).is_err()) {
+        return Ok(None);
+    }
+    for row in rows {
+        if let Some((next, next_mac)) = consecutive(app, &row, codes, now)? {
+            return save(app, caller, "oath.resync", row, next, next_mac).map(Some);
         }
     }
+    Ok(None)
+}
+
+fn count_wrong(
+    app: &Appliance,
+    caller: &Caller,
+    owner: &UserRow,
+    event: Event,
+    now: Now,
+) -> Result<(), FlowError> {
+    let locked = app.event("user.locked", caller).about("user_ref", &owner.user_ref);
+    let (limits, application, id) = (app.config.limits, caller.application, owner.id);
+    Ok(app.store.write(move |w| {
+        event::append(w, &event)?;
+        if guess::count_failure(w, &limits, &id, &application, &now)? {
+            event::append(w, &locked)?;
+        }
+        Ok(())
+    })?)
 }
 
 /// The state after two consecutive codes, if that is what they are.

@@ -13,8 +13,36 @@ use crate::appliance::Appliance;
 use crate::flows::{handle, journey::BrowserKey, parse_handle};
 
 const COOKIE: &str = "countersign";
+/// The language that somebody chose in this browser.
+const LANGUAGE: &str = "countersign-lang";
+/// How long a browser remembers it, in seconds: half a year.
+const LANGUAGE_AGE_S: u32 = 180 * 24 * 3600;
 /// Longest cookie header that is looked at, in bytes.
 const COOKIES_MAX: usize = 8 * 1024;
+
+fn cookie<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
+    let cookies = headers.get(header::COOKIE)?.to_str().ok().filter(|text| text.len() <= COOKIES_MAX)?;
+    cookies.split(';').find_map(|pair| pair.trim().strip_prefix(name).and_then(|rest| rest.strip_prefix('=')))
+}
+
+/// Longest language tag that is looked at, in bytes.
+const LANGUAGE_MAX: usize = 35;
+
+/// The tag of the language that was chosen in this browser; whether there is such a language is not asked here.
+pub(super) fn language(headers: &HeaderMap) -> Option<&str> {
+    let is_tag = |tag: &&str| {
+        (1..=LANGUAGE_MAX).contains(&tag.len()) && tag.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
+    };
+    cookie(headers, LANGUAGE).filter(is_tag)
+}
+
+/// The cookie that keeps a language.
+pub(super) fn keep_language(lang: &str, secure: bool) -> HeaderValue {
+    let secure = if secure { "; Secure" } else { "" };
+    let text =
+        format!("{LANGUAGE}={lang}; Path=/ui; HttpOnly; SameSite=Lax; Max-Age={LANGUAGE_AGE_S}{secure}");
+    HeaderValue::from_str(&text).expect("a language tag is header text")
+}
 
 /// What the cookie says; not checked yet.
 pub(super) struct Visitor {
@@ -27,10 +55,7 @@ pub(super) struct Visitor {
 impl Visitor {
     /// Reads the cookie.
     pub(super) fn of(headers: &HeaderMap) -> Option<Self> {
-        let cookies = headers.get(header::COOKIE)?.to_str().ok().filter(|text| text.len() <= COOKIES_MAX)?;
-        let value = cookies
-            .split(';')
-            .find_map(|pair| pair.trim().strip_prefix(COOKIE).and_then(|rest| rest.strip_prefix('=')))?;
+        let value = cookie(headers, COOKIE)?;
         let (flow, key) = value.split_once('.')?;
         let key: [u8; 16] = BASE64URL_NOPAD.decode(key.as_bytes()).ok()?.try_into().ok()?;
         Some(Visitor { flow: parse_handle(flow)?, key: BrowserKey(key) })
@@ -95,6 +120,17 @@ mod tests {
         assert!(read.sent(&visitor.csrf()));
         let stranger = Visitor { flow: [7; 16], key: BrowserKey([8; 16]) };
         assert!(!stranger.sent(&visitor.csrf()) && !stranger.sent(""));
+    }
+
+    #[test]
+    fn a_language_is_no_session() {
+        let mut headers = HeaderMap::new();
+        let kept = keep_language("fr", true);
+        headers.insert(header::COOKIE, kept.to_str().unwrap().split(';').next().unwrap().parse().unwrap());
+        assert!(Visitor::of(&headers).is_none());
+        assert_eq!(language(&headers), Some("fr"));
+        headers.insert(header::COOKIE, "countersign-lang=a,b;q=1".parse().unwrap());
+        assert_eq!(language(&headers), None);
     }
 
     #[test]

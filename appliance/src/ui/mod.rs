@@ -1,13 +1,14 @@
 //! Pages for people: every step of a flow, the links in messages, the self-service.
 //!
-//! Rendered here, without any script; nothing is loaded from outside. A page's path follows the step that its flow
+//! Rendered here; nothing is loaded from outside. Every page works without script: one file of our own only makes
+//! waiting pleasanter. A page's path follows the step that its flow
 //! is at: whoever asks for another one is sent there.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::{Path, RawForm, State};
+use axum::extract::{Path, Query, RawForm, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::{any, get};
@@ -27,6 +28,7 @@ mod step;
 
 use browser::Visitor;
 use page::{Page, Said, respond};
+use step::Audience;
 
 /// The query of a waiting page that asks for itself again.
 const HOLD: &str = "hold=1";
@@ -44,6 +46,7 @@ pub fn routes(api: &Arc<Api>) -> Router<Arc<Api>> {
         .route("/ui/register", get(register).post(answer))
         .route("/ui/f/{flow}", get(enter))
         .route("/ui/self", get(portal::show).post(portal::act))
+        .route("/ui/language/{lang}", get(choose_language))
         .route("/ui/l/{token}", get(link::show).post(link::decide))
         .route("/ui/{*nothing}", any(nowhere));
     for path in step::PATHS {
@@ -54,13 +57,18 @@ pub fn routes(api: &Arc<Api>) -> Router<Arc<Api>> {
         .layer(axum::middleware::from_fn_with_state(Arc::clone(api), limit::admit))
         // Built in and cached: a page that says "too many requests" looks like ours too.
         .route("/ui/static/style.css", get(statics::style))
+        .route("/ui/static/pages.js", get(statics::script))
         .route("/ui/static/logo", get(statics::logo))
 }
 
-/// What a visitor's browser says about languages.
+/// What a visitor says about languages: the one that was chosen here, then the browser's.
 fn languages(headers: &HeaderMap) -> String {
     let header = headers.get(header::ACCEPT_LANGUAGE).and_then(|value| value.to_str().ok());
-    header.unwrap_or_default().to_owned()
+    let accepted = header.unwrap_or_default();
+    match browser::language(headers) {
+        Some(chosen) => format!("{chosen}, {accepted}"),
+        None => accepted.to_owned(),
+    }
 }
 
 /// The visitor's flow, if its cookie is good.
@@ -130,7 +138,7 @@ async fn start_or_show(
         if let (Some(view), Some(visitor)) = (visited(app, visitor.as_ref())?, &visitor)
             && step::path(&view) == uri.path()
         {
-            return Ok(step::render(app, &view, visitor.csrf(), &step::Typed::default()));
+            return Ok(step::render(app, &view, &Audience::new(visitor, &headers), &step::Typed::default()));
         }
         match definition(app) {
             None => Ok(not_found(app, lang)),
@@ -144,6 +152,30 @@ async fn start_or_show(
 
 fn not_found(app: &Appliance, lang: &str) -> Response {
     respond(StatusCode::NOT_FOUND, &Said::error(Page::new(app, lang), "page.not-found"))
+}
+
+/// Where to go with a language.
+#[derive(serde::Deserialize)]
+struct Back {
+    #[serde(default)]
+    to: String,
+}
+
+/// Keeps a language in this browser and goes back, to one of our own pages only.
+async fn choose_language(
+    State(api): State<Arc<Api>>,
+    Path(lang): Path<String>,
+    Query(back): Query<Back>,
+) -> Response {
+    let known = ["/ui/login", "/ui/register", "/ui/self"].into_iter().chain(step::PATHS);
+    let to = known.into_iter().find(|path| *path == back.to).unwrap_or("/ui/login");
+    let mut response = Redirect::to(to).into_response();
+    let app = api.appliance();
+    if let Some(lang) = app.config.texts.serving(&lang) {
+        let cookie = browser::keep_language(lang, is_secure(&app));
+        response.headers_mut().append(header::SET_COOKIE, cookie);
+    }
+    response
 }
 
 async fn nowhere(State(api): State<Arc<Api>>, headers: HeaderMap) -> Response {
@@ -186,7 +218,7 @@ async fn show(State(api): State<Arc<Api>>, uri: axum::http::Uri, headers: Header
         if view.redirect.is_some() || step::path(&view) != uri.path() {
             return Ok(go_to(&view));
         }
-        Ok(step::render(app, &view, visitor.csrf(), &step::Typed::default()))
+        Ok(step::render(app, &view, &Audience::new(&visitor, &headers), &step::Typed::default()))
     })
     .await
 }
@@ -240,7 +272,7 @@ async fn answer(
         // sends nothing twice.
         let ended = matches!(view.asked, journey::Asked::Done | journey::Asked::Failed);
         if view.error.is_some() && !ended {
-            return Ok(step::render(app, &view, visitor.csrf(), &typed));
+            return Ok(step::render(app, &view, &Audience::new(&visitor, &headers), &typed));
         }
         Ok(go_to(&view))
     })

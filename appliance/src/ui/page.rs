@@ -6,11 +6,15 @@ use axum::response::{IntoResponse, Response};
 
 use crate::appliance::Appliance;
 use crate::flows::journey::PASSWORD_MIN;
-use crate::texts::Catalog;
+use crate::texts::{Catalog, LANGUAGES};
 
 /// Nothing but our own style sheet and pictures; nobody frames us.
 const CSP: &str = "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; frame-ancestors 'none'; \
                    form-action 'self'";
+/// On pages with a script: our own file, which asks nobody but us.
+const CSP_SCRIPT: &str = "; script-src 'self'; connect-src 'self'";
+
+const LOGIN: &str = "/ui/login";
 
 /// What every page shows.
 pub(super) struct Page {
@@ -24,8 +28,12 @@ pub(super) struct Page {
     /// Where the browser goes when the flow has ended: browsers hold `form-action` against the redirect after a form
     /// too.
     pub(super) return_origin: Option<String>,
-    /// Where the browser asks again by itself, and after how many seconds.
+    /// Where a browser without script asks again by itself, and after how many seconds.
     pub(super) refresh: Option<(u32, &'static str)>,
+    /// Whether a script makes this page pleasanter. It works without.
+    pub(super) script: bool,
+    /// The path to come back to with another language; none where there is no choice of languages.
+    pub(super) here: Option<&'static str>,
 }
 
 impl Page {
@@ -38,6 +46,8 @@ impl Page {
             has_logo: app.config.people.pages.logo.is_some(),
             return_origin: None,
             refresh: None,
+            script: false,
+            here: None,
         }
     }
 
@@ -56,16 +66,21 @@ impl Page {
         self.text_with(key, &[("min", &PASSWORD_MIN.to_string())])
     }
 
-    fn headers(&self, headers: &mut HeaderMap) {
-        let csp = match &self.return_origin {
-            Some(origin) => HeaderValue::from_str(&format!("{CSP} {origin}")),
-            None => Ok(HeaderValue::from_static(CSP)),
+    /// Languages to choose from, each by its own name; by its tag where the operator's texts give it none.
+    pub(super) fn languages(&self) -> Vec<(String, String)> {
+        let name = |lang: &str| self.texts.text(lang, "language-name", &[]);
+        let first = name(LANGUAGES[0]);
+        let named = |lang: &str| {
+            let own = Some(name(lang)).filter(|name| *name != first || lang == LANGUAGES[0]);
+            (lang.to_owned(), own.unwrap_or_else(|| lang.to_owned()))
         };
-        if let Some((seconds, path)) = self.refresh
-            && let Ok(value) = HeaderValue::from_str(&format!("{seconds}; url={path}"))
-        {
-            headers.insert(header::REFRESH, value);
-        }
+        self.texts.languages().map(named).collect()
+    }
+
+    fn headers(&self, headers: &mut HeaderMap) {
+        let origin = self.return_origin.as_ref().map(|origin| format!(" {origin}")).unwrap_or_default();
+        let script = if self.script { CSP_SCRIPT } else { "" };
+        let csp = HeaderValue::from_str(&format!("{CSP}{origin}{script}"));
         for (name, value) in [
             // An origin is graphic ASCII; without one the strictest is right.
             (header::CONTENT_SECURITY_POLICY, csp.unwrap_or(HeaderValue::from_static(CSP))),
@@ -123,7 +138,8 @@ impl Said {
     /// Something went wrong that no step can show.
     pub(super) fn error(page: Page, key: &'static str) -> Self {
         let (title, intro) = (page.text("failed-title"), page.text(key));
-        let onward = Some(("/ui/login", "ui-start-again"));
+        let onward = Some((LOGIN, "ui-start-again"));
+        let page = Page { here: Some(LOGIN), ..page };
         Said { page, title, intro, error: Some(key), message: None, action: None, onward }
     }
 }

@@ -34,8 +34,11 @@ pub(super) async fn show(State(api): State<Arc<Api>>, headers: HeaderMap) -> Res
     run(&api, languages(&headers), move |app, lang| {
         let Some(visitor) = visitor else { return Ok(Redirect::to("/ui/login").into_response()) };
         let offered = journey::self_service(app, &Door::Browser(&visitor.key), &visitor.flow)?;
-        let Some((user, offers)) = offered else { return Ok(Redirect::to("/ui/login").into_response()) };
-        let page = Page::new(app, lang);
+        let Some(journey::Session { user, lang, offers }) = offered else {
+            return Ok(Redirect::to("/ui/login").into_response());
+        };
+        let lang = browser::language(&headers).map_or(lang, str::to_owned);
+        let page = Page { here: Some("/ui/self"), ..Page::new(app, &lang) };
         let title = page.text("portal-title");
         let intro = page.text_with("portal-intro", &[("user", user.as_str())]);
         Ok(respond(StatusCode::OK, &Portal { page, title, intro, offers, csrf: visitor.csrf() }))

@@ -1,63 +1,93 @@
-//! Style sheet and logo.
+//! Style sheet, script and logo.
 
 use std::sync::Arc;
 
 use axum::extract::State;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use domain::colour::Colour;
 
 use crate::api::Api;
+use crate::config::logo;
 
 const STYLE: &str = include_str!("../../assets/style.css");
-/// The colour that stands in [`STYLE`].
-const ACCENT: &str = "--accent: #1f4e79;";
-/// Largest logo, in bytes (D-38).
-const LOGO_MAX: u64 = 1024 * 1024;
+const SCRIPT: &str = include_str!("../../assets/pages.js");
+/// The colours that stand in [`STYLE`]: on light pages, on dark ones.
+const ACCENTS: [&str; 2] = ["--accent: #1f4e79;", "--accent: #8ec1f0;"];
+/// Background of a dark page's card, as in [`STYLE`]: the lightest that anything stands on there.
+const DARK_CARD: Colour = Colour::new(0x1d, 0x23, 0x29);
+/// Contrast of the accent with it: more than AA asks for, so that text on a button of this colour is readable too.
+const DARK_CONTRAST: f64 = 6.0;
 const CACHE: HeaderValue = HeaderValue::from_static("max-age=300");
 const NOSNIFF: HeaderValue = HeaderValue::from_static("nosniff");
 
-pub(super) async fn style(State(api): State<Arc<Api>>) -> Response {
-    let own = format!("--accent: {};", api.appliance().config.people.pages.accent);
-    let text = STYLE.replacen(ACCENT, &own, 1);
-    let kind = HeaderValue::from_static("text/css; charset=utf-8");
+fn built_in(kind: &'static str, text: String) -> Response {
     let headers = [
-        (header::CONTENT_TYPE, kind),
+        (header::CONTENT_TYPE, HeaderValue::from_static(kind)),
         (header::CACHE_CONTROL, CACHE),
         (header::X_CONTENT_TYPE_OPTIONS, NOSNIFF),
     ];
     (headers, text).into_response()
 }
 
+fn themed(accent: Colour) -> String {
+    let own = [accent, accent.lightened(DARK_CARD, DARK_CONTRAST)];
+    ACCENTS.into_iter().zip(own).fold(STYLE.to_owned(), |style, (built_in, own)| {
+        style.replacen(built_in, &format!("--accent: {own};"), 1)
+    })
+}
+
+pub(super) async fn style(State(api): State<Arc<Api>>) -> Response {
+    built_in("text/css; charset=utf-8", themed(api.appliance().config.people.pages.accent))
+}
+
+pub(super) async fn script() -> Response {
+    built_in("text/javascript; charset=utf-8", SCRIPT.to_owned())
+}
+
 pub(super) async fn logo(State(api): State<Arc<Api>>) -> Response {
     let Some(path) = api.appliance().config.people.pages.logo.clone() else {
         return StatusCode::NOT_FOUND.into_response();
     };
-    let kind = match path.extension().and_then(|extension| extension.to_str()) {
-        Some("png") => "image/png",
-        Some("jpg" | "jpeg") => "image/jpeg",
-        Some("svg") => "image/svg+xml",
-        _ => return StatusCode::NOT_FOUND.into_response(),
-    };
-    let read = tokio::task::spawn_blocking(move || {
-        let size = std::fs::metadata(&path)?.len();
-        if size > LOGO_MAX {
-            Err(std::io::Error::other("the logo is too large"))
-        } else {
-            std::fs::read(&path)
-        }
-    });
-    match read.await {
-        Ok(Ok(bytes)) => {
-            // A picture of the operator's may hold a script: it runs nowhere.
-            let sandbox = HeaderValue::from_static("default-src 'none'; style-src 'unsafe-inline'; sandbox");
+    // The file may have changed since the configuration was loaded.
+    match tokio::task::spawn_blocking(move || logo::read(&path)).await {
+        Ok(Ok(logo)) => {
             let headers = [
-                (header::CONTENT_TYPE, HeaderValue::from_static(kind)),
-                (header::CONTENT_SECURITY_POLICY, sandbox),
+                (header::CONTENT_TYPE, HeaderValue::from_static(logo.kind)),
+                (header::CONTENT_SECURITY_POLICY, HeaderValue::from_static("default-src 'none'; sandbox")),
                 (header::CACHE_CONTROL, CACHE),
                 (header::X_CONTENT_TYPE_OPTIONS, NOSNIFF),
             ];
-            (headers, bytes).into_response()
+            (headers, logo.bytes).into_response()
         }
-        _ => StatusCode::NOT_FOUND.into_response(),
+        Ok(Err(wrong)) => {
+            tracing::warn!(%wrong, "the logo of the pages");
+            StatusCode::NOT_FOUND.into_response()
+        }
+        Err(error) => {
+            tracing::error!(%error, "the logo of the pages");
+            StatusCode::INTERNAL_SERVER_ERROR.into_response()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use domain::colour::READABLE;
+
+    /// Red when the style sheet's colours are written in another way than they are looked for.
+    #[test]
+    fn both_schemes_take_the_colour() {
+        let accent = Colour::new(0x7a, 0x00, 0x19);
+        let themed = themed(accent);
+        for (built_in, own) in ACCENTS.iter().zip([accent, accent.lightened(DARK_CARD, DARK_CONTRAST)]) {
+            assert!(STYLE.contains(built_in) && !themed.contains(built_in));
+            assert!(themed.contains(&format!("--accent: {own};")));
+        }
+        for background in [crate::config::people::PAGE, DARK_CARD] {
+            assert!(STYLE.contains(&background.to_string()), "{background}");
+        }
+        assert!(DARK_CONTRAST >= READABLE);
     }
 }

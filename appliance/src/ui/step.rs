@@ -1,9 +1,10 @@
 //! The pages of a flow's steps: one template, filled from what is asked.
 
 use askama::Template;
-use axum::http::StatusCode;
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 
+use super::browser::{self, Visitor};
 use super::page::{Page, respond};
 use crate::appliance::Appliance;
 use crate::flows::journey::{Asked, Details, Input, PASSWORD_MAX, PASSWORD_MIN, Shown, View};
@@ -55,11 +56,54 @@ struct Error {
     text: String,
     /// The one field that it is about; none where it may be any.
     field: Option<&'static str>,
+    /// Whether it is about what was typed at all.
+    typed: bool,
 }
 
 impl Error {
+    fn new(page: &Page, key: &'static str, fields: &[Field]) -> Self {
+        let typed = !(key.ends_with("too-many-attempts")
+            || key.starts_with("flow.")
+            || matches!(key, "login.error.locked" | "sms.rate_limited" | "sms.send_failed"));
+        let only = match fields {
+            [only] => Some(only.name),
+            _ => None,
+        };
+        let field = field_of(key).or(only).filter(|_| typed);
+        let text = page.text_with(key, &[("min", &PASSWORD_MIN.to_string())]);
+        Error { key, text, field, typed }
+    }
+
     fn is_about(&self, field: &str) -> bool {
-        self.field.is_none_or(|about| about == field)
+        self.typed && self.field.is_none_or(|about| about == field)
+    }
+}
+
+/// What stands above the step: with a code's life, in seconds and as it is written, in its midst.
+struct Notice {
+    before: String,
+    left: Option<(i64, String)>,
+    after: String,
+    /// What takes its place when that life is over.
+    over: String,
+}
+
+impl Notice {
+    fn plain(text: String) -> Self {
+        Notice { before: text, left: None, after: String::new(), over: String::new() }
+    }
+
+    /// How long a code or a link is still good, `ms` milliseconds.
+    fn life(page: &Page, ms: i64, link: bool) -> Self {
+        let keys = if link { ["expires-in-link", "expired-link"] } else { ["expires-in", "expired"] };
+        let text = page.text_with(keys[0], &[("left", LEFT)]);
+        let (before, after) = text.split_once(LEFT).unwrap_or((&text, ""));
+        Notice {
+            before: before.to_owned(),
+            left: Some((ms.max(0) / 1000, left(ms))),
+            after: after.to_owned(),
+            over: page.text(keys[1]),
+        }
     }
 }
 
@@ -80,7 +124,11 @@ struct StepPage<'v> {
     title: String,
     intro: String,
     error: Option<Error>,
-    notices: Vec<String>,
+    notices: Vec<Notice>,
+    /// Whether the page waits for somebody's decision elsewhere.
+    waits: bool,
+    /// Whether the message is still on its way, so that the page has more to say in a moment.
+    delivering: bool,
     shown: Option<&'v Shown>,
     action: Option<&'static str>,
     csrf: String,
@@ -92,6 +140,16 @@ struct StepPage<'v> {
 }
 
 impl StepPage<'_> {
+    /// The error, where it belongs to no one field.
+    fn error_above(&self) -> Option<&Error> {
+        self.error.as_ref().filter(|error| error.field.is_none())
+    }
+
+    /// The error, where it is about this field alone.
+    fn error_beside(&self, field: &Field) -> Option<&Error> {
+        self.error.as_ref().filter(|error| error.field == Some(field.name))
+    }
+
     fn is_wrong(&self, field: &Field) -> bool {
         self.error.as_ref().is_some_and(|error| error.is_about(field.name))
     }
@@ -136,6 +194,7 @@ pub(super) fn path(view: &View) -> &'static str {
         Asked::NoLetter => "/ui/number/letter",
         Asked::OathCode => "/ui/oath/verify",
         Asked::OathActivate => "/ui/oath/activate",
+        Asked::OathResync => "/ui/oath/resync",
         Asked::EmailCode => "/ui/email/code",
         Asked::Details => "/ui/register",
         Asked::Migrate => "/ui/migrate",
@@ -145,7 +204,7 @@ pub(super) fn path(view: &View) -> &'static str {
 }
 
 /// All paths of [`path`].
-pub(super) const PATHS: [&str; 18] = [
+pub(super) const PATHS: [&str; 19] = [
     "/ui/sms/username",
     "/ui/select",
     "/ui/sms/code",
@@ -160,6 +219,7 @@ pub(super) const PATHS: [&str; 18] = [
     "/ui/number/done",
     "/ui/oath/verify",
     "/ui/oath/activate",
+    "/ui/oath/resync",
     "/ui/email/code",
     "/ui/migrate",
     "/ui/done",
@@ -186,6 +246,7 @@ fn words(page: &Page, view: &View) -> (String, String) {
         Asked::OathCode => ("oath-code-title", "oath-code-intro"),
         Asked::OathActivate if view.unconfirmed => ("oath-activate-title", "oath-activate-scan"),
         Asked::OathActivate => ("oath-activate-title", "oath-activate-intro"),
+        Asked::OathResync => ("oath-resync-title", "oath-resync-intro"),
         Asked::EmailCode => ("email-code-title", "email-code-intro"),
         Asked::Details => ("details-title", "details-intro"),
         Asked::Migrate => ("migrate-title", "migrate-intro"),
@@ -207,6 +268,16 @@ fn fields(view: &View) -> Vec<Field> {
         Asked::Password => vec![name(), password("current-password")],
         Asked::OathActivate if view.unconfirmed => Vec::new(),
         Asked::SmsCode | Asked::OathCode | Asked::OathActivate | Asked::EmailCode => vec![Field::code()],
+        Asked::OathResync => vec![
+            Field { label: "field-otp-first", ..Field::code() },
+            Field {
+                name: "otp_next",
+                label: "field-otp-next",
+                hint: Some("field-otp-next-hint"),
+                autocomplete: "off",
+                ..Field::code()
+            },
+        ],
         Asked::Number => {
             let hint = Some("field-number-hint");
             let value = view.prefill.as_ref().map_or_else(String::new, |number| number.expose().to_owned());
@@ -253,6 +324,7 @@ fn buttons(view: &View) -> Vec<Button> {
         (view.can_resend && view.asked == Asked::SmsWait, "resend", "ui-resend-link"),
         (view.can_resend && view.asked != Asked::SmsWait, "resend", "ui-resend"),
         (view.can_register, "register", "ui-register"),
+        (view.can_resync, "resync", "ui-resync"),
         (view.can_back, "back", "ui-back"),
         (view.can_skip, "skip", "ui-skip"),
         (view.can_order, "order", "no-letter-order"),
@@ -264,6 +336,23 @@ fn buttons(view: &View) -> Vec<Button> {
     .collect()
 }
 
+/// Who sees a page.
+pub(super) struct Audience {
+    /// The token of this browser's forms.
+    csrf: String,
+    /// The language that was chosen in this browser.
+    lang: Option<&'static str>,
+}
+
+impl Audience {
+    pub(super) fn new(visitor: &Visitor, headers: &HeaderMap) -> Self {
+        Audience { csrf: visitor.csrf(), lang: browser::language(headers) }
+    }
+}
+
+/// Stands for the time that is left while a text is put together.
+const LEFT: &str = "\u{0}";
+
 /// Minutes and seconds: a time of day would need the user's own zone.
 fn left(ms: i64) -> String {
     let seconds = ms.max(0) / 1000;
@@ -271,28 +360,26 @@ fn left(ms: i64) -> String {
 }
 
 /// The page of a flow.
-pub(super) fn render(app: &Appliance, view: &View, csrf: String, typed: &Typed) -> Response {
-    let mut page = Page::new(app, &view.lang);
+pub(super) fn render(app: &Appliance, view: &View, audience: &Audience, typed: &Typed) -> Response {
+    let mut page = Page::new(app, audience.lang.unwrap_or(&view.lang));
+    page.here = Some(path(view));
     let (title, intro) = words(&page, view);
-    let min = PASSWORD_MIN.to_string();
-    let error = view.error.map(|key| Error {
-        key,
-        text: page.text_with(key, &[("min", &min)]),
-        field: field_of(key),
-    });
+    let fields = fields(view);
+    let error = view.error.map(|key| Error::new(&page, key, &fields));
     let link = view.asked == Asked::SmsWait;
     let notice = |key| if link && key == "resent" { "resent-link" } else { key };
-    let mut notices: Vec<String> = view.notice.map(|key| page.text(notice(key))).into_iter().collect();
+    let said = view.notice.map(|key| Notice::plain(page.text(notice(key))));
+    let mut notices: Vec<Notice> = said.into_iter().collect();
     if view.delivering && notices.is_empty() {
-        notices.push(page.text("delivering"));
+        notices.push(Notice::plain(page.text("delivering")));
     }
     if let Some(ms) = view.expires_at_ms {
-        let key = if link { "expires-in-link" } else { "expires-in" };
-        notices.push(page.text_with(key, &[("left", &left(ms - app.clock.now().wall_ms))]));
+        notices.push(Notice::life(&page, ms - app.clock.now().wall_ms, link));
     }
     if link {
         page.refresh = Some((WAIT_REFRESH_S, WAIT));
     }
+    page.script = link || view.delivering || view.expires_at_ms.is_some() || view.shown.is_some();
     page.return_origin.clone_from(&view.return_origin);
     let (action, onward) = match view.asked {
         Asked::Done | Asked::Failed if view.portal => (None, Some(("/ui/self", "portal-title"))),
@@ -303,7 +390,8 @@ pub(super) fn render(app: &Appliance, view: &View, csrf: String, typed: &Typed) 
         Asked::Done => (None, None),
         _ => (Some(path(view)), None),
     };
-    let go = if view.asked == Asked::SmsWait { "ui-check-again" } else { "ui-continue" };
+    let again = matches!(view.asked, Asked::SmsWait | Asked::NoLetter);
+    let go = if again { "ui-check-again" } else { "ui-continue" };
     let status = if view.error.is_some() { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::OK };
     let page = StepPage {
         title,
@@ -312,13 +400,15 @@ pub(super) fn render(app: &Appliance, view: &View, csrf: String, typed: &Typed) 
         notices,
         shown: view.shown.as_ref(),
         action,
-        csrf,
+        waits: link,
+        delivering: view.delivering,
+        csrf: audience.csrf.clone(),
         options: &view.options,
         // A name at a login is not repeated: for every name the answer is the same, byte by byte (SMS-08).
         fields: if matches!(view.asked, Asked::Details | Asked::Number) {
-            refilled(fields(view), typed)
+            refilled(fields, typed)
         } else {
-            fields(view)
+            fields
         },
         go,
         buttons: buttons(view),
@@ -360,6 +450,7 @@ pub(super) struct Form {
     password: Option<String>,
     number: Option<String>,
     otp: Option<String>,
+    otp_next: Option<String>,
     iak: Option<String>,
     email: Option<String>,
     address: Option<String>,
@@ -382,6 +473,7 @@ impl Form {
             None => {}
             Some("resend") => return Some(Input::Resend),
             Some("register") => return Some(Input::Register),
+            Some("resync") => return Some(Input::Resync),
             Some("back") => return Some(Input::Back),
             Some("skip") => return Some(Input::Skip),
             Some("order") => return Some(Input::OrderLetter),
@@ -403,6 +495,10 @@ impl Form {
             Asked::SmsCode | Asked::OathCode | Asked::OathActivate | Asked::EmailCode => {
                 Input::Verify { otp: self.otp.unwrap_or_default(), iak: None }
             }
+            Asked::OathResync => Input::Consecutive {
+                otp: self.otp.unwrap_or_default(),
+                next: self.otp_next.unwrap_or_default(),
+            },
             Asked::Details => Input::Details(Details {
                 name: self.username.unwrap_or_default(),
                 password: secret(self.password),

@@ -19,7 +19,7 @@ id = "login"
 steps = ["password", "sms:code"]
 "#;
 
-fn code_of(mail: &Mail) -> String {
+pub(super) fn code_of(mail: &Mail) -> String {
     let runs = mail.text.split("\n\n").nth(1).unwrap_or_default().split(|c: char| !c.is_ascii_digit());
     runs.filter(|run| run.len() == 8).map(str::to_owned).next().unwrap_or_else(|| panic!("{mail:?}"))
 }

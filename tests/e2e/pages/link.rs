@@ -4,7 +4,7 @@ use tests::browser::Browser;
 use tests::forms::Visitor;
 use tests::{Appliance, Message};
 
-use super::{PHONE, base, log_in, site, with_phone};
+use super::{PASSWORD, PHONE, base, log_in, site, with_phone};
 
 const LINK: &str = r#"
 [[authenticator]]
@@ -32,7 +32,11 @@ fn the_phone_approves_and_the_page_goes_on() {
     let rig = site(LINK);
     with_phone(&rig, "alice", PHONE);
     let browser = Browser::open(&base(&rig));
-    log_in(&browser, "alice");
+    browser.go("/ui/login");
+    // The same browser, whose button can be pressed while its page is held.
+    let mut same = Visitor::new(rig.address);
+    same.cookie = browser.cookie("countersign").map(|cookie| format!("countersign={}", cookie.value));
+    browser.submit(&[("username", "alice"), ("password", PASSWORD)]);
     browser.at("/ui/sms/wait");
     let link = path_of(&rig, &rig.modem().await_message(PHONE, 1));
     assert!(link.starts_with("/ui/l/") && link.len() == "/ui/l/".len() + 22, "{link}");
@@ -44,8 +48,7 @@ fn the_phone_approves_and_the_page_goes_on() {
     // Whoever looks decides nothing, a scanner of messages neither.
     let mut scanner = Visitor::new(rig.address);
     assert_eq!(scanner.send("GET", &link, None).status, 200);
-    browser.submit(&[]);
-    browser.at("/ui/sms/wait");
+    same.go("/ui/sms/wait").submit(&[]).at("/ui/sms/wait");
     phone.press("approve");
     assert!(phone.error().is_none());
     browser.await_path("/ui/done");

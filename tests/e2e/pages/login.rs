@@ -202,7 +202,21 @@ fn languages() {
     browser.submit(&[("username", "luc"), ("password", PASSWORD)]);
     browser.at("/ui/sms/code");
     assert_eq!(browser.attribute("html", "lang").as_deref(), Some("fr"), "the user's own language");
+    // What somebody chooses stands above both, and is no session.
+    browser.click("footer a[lang=it]");
+    browser.at("/ui/sms/code");
+    assert_eq!(browser.attribute("html", "lang").as_deref(), Some("it"));
+    browser.press("cancel");
+    browser.go("/ui/login");
+    assert_eq!(browser.attribute("html", "lang").as_deref(), Some("it"));
+    assert_eq!(browser.count("footer a[lang]"), 3);
     let mut visitor = Visitor::new(rig.address);
+    for to in ["//evil.example", "https://evil.example", "/ui/l/x", "/ui/f/x", ""] {
+        let answer = visitor.send("GET", &format!("/ui/language/fr?to={to}"), None);
+        assert_eq!(answer.header("location"), Some("/ui/login"), "{to}");
+    }
+    visitor.cookie = None;
+    assert!(visitor.send("GET", "/ui/language/xx?to=/ui/self", None).header("set-cookie").is_none());
     visitor.headers = vec![("accept-language", "it;q=0.3, fr;q=0.8".to_owned())];
     assert!(visitor.go("/ui/login").text().contains("lang=\"fr\""));
     visitor.headers = vec![("accept-language", "ja".to_owned())];

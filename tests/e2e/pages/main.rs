@@ -7,10 +7,11 @@ use std::process::Command;
 use tests::browser::Browser;
 use tests::forms::Visitor;
 use tests::time::unix_s;
-use tests::{Appliance, RigOptions};
+use tests::{Appliance, RigOptions, Secret, letter};
 
 mod email;
 mod hosted;
+mod keyboard;
 mod link;
 mod login;
 mod looks;
@@ -18,8 +19,12 @@ mod newcomer;
 mod number;
 mod oath;
 mod portal;
+mod resync;
+mod script;
 mod shape;
 
+/// How long an app shows a code.
+const PERIOD_S: u64 = 30;
 /// A password that is long enough.
 const PASSWORD: &str = "correct horse 4711";
 /// Nobody's number.
@@ -38,6 +43,12 @@ steps = ["details", "set-method:SMS", "persist"]
 fn site(tables: &str) -> Appliance {
     let options = RigOptions { pages: true, ..RigOptions::with_modem() };
     Appliance::start(options.config(&format!("{tables}{NEWCOMERS}")))
+}
+
+/// The same with letters.
+fn site_with_letters(tables: &str) -> Appliance {
+    let options = letter::options("delivery_gap = \"0s\"\n", &format!("{tables}{NEWCOMERS}"));
+    Appliance::start(RigOptions { pages: true, public_url: None, ..options })
 }
 
 fn base(rig: &Appliance) -> String {
@@ -66,14 +77,43 @@ fn log_in(browser: &Browser, name: &str) {
     browser.submit(&[("username", name), ("password", PASSWORD)]);
 }
 
-/// The code that an app shows now for a secret as people type it.
-fn app_code(base32: &str) -> String {
-    // The rig's own clock: oathtool's is some milliseconds behind just after a step has begun.
-    let now = format!("@{}", unix_s());
-    let arguments = ["--totp", "--base32", "--now", &now, base32];
-    let shown = Command::new("oathtool").args(arguments).output().expect("oathtool");
-    assert!(shown.status.success(), "oathtool: {shown:?}");
-    String::from_utf8_lossy(&shown.stdout).trim().to_owned()
+/// An authenticator app whose user is in a hurry: where a code is used up, its clock is put forward to the next one,
+/// which the window and the remembered drift allow (OATH-06, OATH-07).
+struct App {
+    base32: String,
+    used: u64,
+}
+
+impl App {
+    /// With a secret as people type it.
+    fn new(base32: &str) -> App {
+        App { base32: base32.to_owned(), used: 0 }
+    }
+
+    fn of(secret: &Secret) -> App {
+        App::new(&secret.base32())
+    }
+
+    /// The code that it shows, by `oathtool`.
+    fn shows(&self) -> String {
+        // The rig's own clock: oathtool's is some milliseconds behind just after a step has begun.
+        let now = format!("@{}", self.step() * PERIOD_S);
+        let arguments = ["--totp", "--base32", "--now", &now, &self.base32];
+        let shown = Command::new("oathtool").args(arguments).output().expect("oathtool");
+        assert!(shown.status.success(), "oathtool: {shown:?}");
+        String::from_utf8_lossy(&shown.stdout).trim().to_owned()
+    }
+
+    /// The code that it shows, which is used up by that.
+    fn code(&mut self) -> String {
+        let code = self.shows();
+        self.used = self.step();
+        code
+    }
+
+    fn step(&self) -> u64 {
+        (unix_s() / PERIOD_S).max(self.used + 1)
+    }
 }
 
 /// A code of as many digits that is another one.

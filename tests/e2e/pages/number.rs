@@ -1,12 +1,10 @@
 //! A number is registered or changed during a login (SMS-05, SMS-20 to SMS-27, SMS-34).
 
 use serde_json::json;
+use tests::Appliance;
 use tests::browser::Browser;
-use tests::judge::Secret;
-use tests::time::unix_s;
-use tests::{Appliance, wait_until};
 
-use super::{OTHER_PHONE, PHONE, another, base, log_in, registered, site, with_phone};
+use super::{App, OTHER_PHONE, PHONE, another, base, log_in, registered, site, with_phone};
 
 const CHANGE: &str = r#"
 [sms.number]
@@ -28,14 +26,14 @@ steps = ["password", "sms:code"]
 "#;
 
 /// From the page that explains it to the page that asks for the number.
-fn through_the_explanation(browser: &Browser, secret: &Secret) {
+fn through_the_explanation(browser: &Browser, app: &mut App) {
     browser.at("/ui/sms/info");
     assert!(browser.error().is_none() && !browser.has("input:not([type=hidden])"));
     browser.submit(&[]);
     browser.at("/ui/oath/verify");
-    browser.submit(&[("otp", &another(&secret.totp(unix_s())))]);
+    browser.submit(&[("otp", &another(&app.shows()))]);
     assert_eq!(browser.error().as_deref(), Some("oath.error.invalid_otp"));
-    browser.submit(&[("otp", &secret.totp(unix_s()))]);
+    browser.submit(&[("otp", &app.code())]);
     browser.at("/ui/sms/register");
 }
 
@@ -54,12 +52,12 @@ fn confirm(rig: &Appliance, browser: &Browser, number: &str) {
 fn a_number_is_changed_during_the_login() {
     let rig = site(CHANGE);
     with_phone(&rig, "alice", PHONE);
-    let secret = rig.token("alice", &json!({"type": "totp"})).secret;
+    let mut app = App::of(&rig.token("alice", &json!({"type": "totp"})).secret);
     let browser = Browser::open(&base(&rig));
     log_in(&browser, "alice");
     browser.at("/ui/sms/code");
     browser.press("register");
-    through_the_explanation(&browser, &secret);
+    through_the_explanation(&browser, &mut app);
     for (number, key) in [
         ("79 000 00 02", "validation.invalid.phonenumber"),
         ("+33 6 12 34 56 78", "validation.invalid.phonenumber"),
@@ -97,10 +95,10 @@ fn a_number_is_changed_during_the_login() {
 fn a_first_number_is_registered_during_the_login() {
     let rig = site(CHANGE);
     registered(&rig, "alice");
-    let secret = rig.token("alice", &json!({"type": "totp"})).secret;
+    let mut app = App::of(&rig.token("alice", &json!({"type": "totp"})).secret);
     let browser = Browser::open(&base(&rig));
     log_in(&browser, "alice");
-    through_the_explanation(&browser, &secret);
+    through_the_explanation(&browser, &mut app);
     browser.submit(&[("number", OTHER_PHONE)]);
     browser.at("/ui/sms/confirm");
     rig.modem().await_message(OTHER_PHONE, 1);
@@ -110,10 +108,7 @@ fn a_first_number_is_registered_during_the_login() {
     assert!(rig.show_user("alice")["phone_masked"].is_null());
     log_in(&browser, "alice");
     browser.submit(&[]);
-    // The code of before is used up: the app shows another one in the next step.
-    let step = unix_s() / 30;
-    wait_until(tests::PATIENCE, "the next code", || (unix_s() / 30 > step).then_some(()));
-    browser.submit(&[("otp", &secret.totp(unix_s()))]);
+    browser.submit(&[("otp", &app.code())]);
     browser.at("/ui/sms/register");
     browser.submit(&[("number", PHONE)]);
     confirm(&rig, &browser, PHONE);

@@ -5,10 +5,9 @@ use std::process::Command;
 
 use serde_json::json;
 use tests::browser::Browser;
-use tests::time::unix_s;
-use tests::{Appliance, appliance, wait_until};
+use tests::{Appliance, appliance};
 
-use super::{PHONE, another, app_code, base, log_in, registered, site, with_phone};
+use super::{App, PHONE, another, base, log_in, registered, site, with_phone};
 
 const TABLES: &str = r#"
 [[authenticator]]
@@ -83,11 +82,6 @@ fn choose(browser: &Browser, flow: &str) {
     browser.at("/ui/oath/activate");
 }
 
-fn next_step() {
-    let step = unix_s() / 30;
-    wait_until(tests::PATIENCE, "the next code", || (unix_s() / 30 > step).then_some(()));
-}
-
 /// OATH-21, OATH-22, OATH-25, OATH-26, OATH-31, OATH-33, OATH-34, OATH-40, OATH-53. Red when a secret is active before its first
 /// code, when the new one leaves the old one alive, or the page shows hexadecimal digits.
 #[test]
@@ -105,13 +99,13 @@ fn an_app_is_enrolled_shown_again_and_replaced() {
     let hex = data_encoding::HEXLOWER.encode(&bytes);
     assert!(!browser.page().to_lowercase().contains(&hex));
     // Not active yet: the API knows no token.
-    let otp = app_code(&first);
-    assert!(rig.admin().verify("alice", &otp).rejected());
-    browser.submit(&[("otp", &another(&otp))]);
+    let mut app = App::new(&first);
+    assert!(rig.admin().verify("alice", &app.shows()).rejected());
+    browser.submit(&[("otp", &another(&app.shows()))]);
     browser.at("/ui/oath/activate");
     assert_eq!(browser.error().as_deref(), Some("oath.error.invalid_otp"));
     assert_eq!(shown_secret(&browser), first, "the same secret after a wrong code");
-    browser.submit(&[("otp", &app_code(&first))]);
+    browser.submit(&[("otp", &app.code())]);
     browser.at("/ui/done");
 
     // Both factors are offered from now on.
@@ -120,16 +114,14 @@ fn an_app_is_enrolled_shown_again_and_replaced() {
     assert_eq!(browser.count("button[name=option]"), 2);
     browser.click("button[value=OATH_OTP]");
     browser.at("/ui/oath/verify");
-    next_step();
-    browser.submit(&[("otp", &app_code(&first))]);
+    browser.submit(&[("otp", &app.code())]);
     browser.at("/ui/done");
     browser.click("a.primary");
 
     choose(&browser, "oath-otp-additional");
     assert_eq!(shown_secret(&browser), first, "the existing secret");
     assert!(browser.has(".notice"));
-    next_step();
-    browser.submit(&[("otp", &app_code(&first))]);
+    browser.submit(&[("otp", &app.code())]);
     browser.at("/ui/done");
 
     log_in_by_sms(&rig, &browser, 2);
@@ -138,16 +130,14 @@ fn an_app_is_enrolled_shown_again_and_replaced() {
     assert_ne!(second, first);
     browser.press("cancel");
     browser.at("/ui/failed");
-    next_step();
-    assert!(rig.admin().verify("alice", &app_code(&first)).accepted(), "giving up changes nothing");
+    assert!(rig.admin().verify("alice", &app.code()).accepted(), "giving up changes nothing");
     log_in_by_sms(&rig, &browser, 3);
     choose(&browser, "oath-otp-activation");
-    let third = shown_secret(&browser);
-    browser.submit(&[("otp", &app_code(&third))]);
+    let mut third = App::new(&shown_secret(&browser));
+    browser.submit(&[("otp", &third.code())]);
     browser.at("/ui/done");
-    next_step();
-    assert!(rig.admin().verify("alice", &app_code(&first)).rejected(), "the former app has ended");
-    assert!(rig.admin().verify("alice", &app_code(&third)).accepted());
+    assert!(rig.admin().verify("alice", &app.code()).rejected(), "the former app has ended");
+    assert!(rig.admin().verify("alice", &third.code()).accepted());
 }
 
 /// OATH-21: a single option needs no question; none at all ends the login.
@@ -162,7 +152,7 @@ fn a_single_option_needs_no_question() {
     let secret = rig.token("alice", &json!({"type": "totp"})).secret;
     log_in(&browser, "alice");
     browser.at("/ui/oath/verify");
-    browser.submit(&[("otp", &app_code(&secret.base32()))]);
+    browser.submit(&[("otp", &App::of(&secret).code())]);
     browser.at("/ui/done");
 }
 
@@ -189,9 +179,10 @@ fn a_user_is_moved_to_an_app() {
     browser.click("button[value=OATH_OTP]");
     browser.at("/ui/oath/activate");
     let secret = shown_secret(&browser);
-    browser.submit(&[("otp", &another(&app_code(&secret)))]);
+    let mut app = App::new(&secret);
+    browser.submit(&[("otp", &another(&app.shows()))]);
     assert_eq!(methods(), before);
-    browser.submit(&[("otp", &app_code(&secret))]);
+    browser.submit(&[("otp", &app.code())]);
     browser.at("/ui/done");
     let after = methods();
     assert_eq!((&after["active"], &after["next"]), (&json!("OATH_OTP"), &json!(null)), "{after}");

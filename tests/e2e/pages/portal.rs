@@ -61,7 +61,7 @@ fn the_portal_is_there_after_a_change() {
     browser.click("button[value=app]");
     browser.at("/ui/oath/activate");
     let secret = browser.text("[data-secret]").replace(' ', "");
-    browser.submit(&[("otp", &super::app_code(&secret))]);
+    browser.submit(&[("otp", &super::App::new(&secret).code())]);
     browser.at("/ui/done");
     browser.click("a.primary");
     browser.at("/ui/self");

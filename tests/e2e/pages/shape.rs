@@ -1,6 +1,6 @@
 //! What holds of every page: headers, cookies, whose forms are taken, how much, and nothing from outside.
 
-use tests::browser::Browser;
+use tests::browser::{Browser, BrowserOptions};
 use tests::forms::Visitor;
 
 use super::{PASSWORD, base, registered, site};
@@ -9,6 +9,17 @@ const TABLES: &str = r#"
 [[flow]]
 id = "login"
 steps = ["password", "oath"]
+"#;
+
+const SELF_SERVICE: &str = r#"
+[[flow]]
+id = "login"
+steps = ["password"]
+
+[[selfservice]]
+id = "app"
+label = "New authenticator app"
+steps = ["oath-activate"]
 "#;
 
 /// D-38, B.4.2: strict headers on every page, errors among them.
@@ -43,6 +54,25 @@ fn headers_let_nothing_in() {
     }
     assert!(!cookie.contains("Expires") && !cookie.contains("Max-Age"), "it ends with the browser: {cookie}");
     assert!(answer.header("set-cookie").is_none(), "a visit to the same page begins nothing new");
+}
+
+/// D-38: pages with a script run our own file and no other, and it asks nobody but us.
+#[test]
+fn only_our_own_script_runs() {
+    let rig = site(SELF_SERVICE);
+    registered(&rig, "alice");
+    let mut visitor = Visitor::new(rig.address);
+    visitor.go("/ui/login").submit(&[("username", "alice"), ("password", PASSWORD)]).at("/ui/done");
+    visitor.go("/ui/self").submit(&[("flow", "app")]).at("/ui/oath/activate");
+    let page = visitor.page.take().expect("a page");
+    let csp = page.header("content-security-policy").unwrap_or_default();
+    assert!(csp.contains("default-src 'none'") && !csp.contains("unsafe"), "{csp}");
+    assert!(csp.ends_with("; script-src 'self'; connect-src 'self'"), "{csp}");
+    assert_eq!(page.text().matches("<script").count(), 1);
+    assert!(page.text().contains("<script src=\"/ui/static/pages.js\" defer></script>"));
+    let script = visitor.send("GET", "/ui/static/pages.js", None);
+    assert_eq!(script.header("content-type"), Some("text/javascript; charset=utf-8"));
+    assert_eq!(script.header("x-content-type-options"), Some("nosniff"));
 }
 
 /// A forged form is refused and changes nothing. Red when the token or the browser's word is not looked at.
@@ -119,7 +149,7 @@ fn too_many_requests_get_a_page() {
 fn nothing_comes_from_outside() {
     let rig = site(TABLES);
     registered(&rig, "alice");
-    let browser = Browser::open(&base(&rig));
+    let browser = Browser::with(&base(&rig), BrowserOptions { log: true, ..BrowserOptions::default() });
     browser.go("/ui/login");
     browser.submit(&[("username", "alice"), ("password", PASSWORD)]);
     browser.at("/ui/oath/verify");

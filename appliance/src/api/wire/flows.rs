@@ -60,6 +60,9 @@ pub struct Answer {
     /// A code.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub otp: Option<String>,
+    /// The code that the token shows after the first one, for a resynchronisation.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub otp_next: Option<String>,
     /// The key of an activation letter.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub iak: Option<String>,

@@ -31,7 +31,7 @@ pub use acts::{act, open_in_browser, start, start_in_browser, view};
 pub(crate) use newcomer::{fits_window, is_address};
 pub(crate) use password::hash;
 pub use password::{PASSWORD_MAX, PASSWORD_MIN};
-pub use result::{Claimed, claim, log_out, self_service};
+pub use result::{Claimed, Session, claim, log_out, self_service};
 
 /// Life of a flow from its start, in milliseconds (B.5.3).
 pub const FLOW_LIFE_MS: u64 = 15 * 60 * 1000;
@@ -102,6 +102,8 @@ pub enum Asked {
     OathCode,
     /// `oath-activate`: QR code; {otp}.
     OathActivate,
+    /// `oath-resync`: {otp, otp_next}.
+    OathResync,
     /// `email-code`: {otp}.
     EmailCode,
     /// `details`: a new user's own words.
@@ -129,6 +131,7 @@ impl Asked {
             Asked::NoLetter => "no-letter",
             Asked::OathCode => "oath-code",
             Asked::OathActivate => "oath-activate",
+            Asked::OathResync => "oath-resync",
             Asked::EmailCode => "email-code",
             Asked::Details => "details",
             Asked::Migrate => "migrate",
@@ -161,10 +164,19 @@ pub enum Input {
         /// The key, where it is asked for.
         iak: Option<Zeroizing<String>>,
     },
+    /// Two codes that a token showed one after the other (D-28).
+    Consecutive {
+        /// The first.
+        otp: String,
+        /// The one after it.
+        next: String,
+    },
     /// A new user's own words.
     Details(Details),
     /// Another message.
     Resend,
+    /// The token's codes are refused: find its counter or clock again (D-28).
+    Resync,
     /// Register or change the number now (SMS-25).
     Register,
     /// On with it: after an information page, or after the phone has decided.
@@ -254,6 +266,8 @@ pub struct View {
     pub can_resend: bool,
     /// Whether the number may be registered or changed now (SMS-25).
     pub can_register: bool,
+    /// Whether a token whose codes are refused may be found again now (D-28).
+    pub can_resync: bool,
     /// Whether an app is activated without its first code (OATH-53).
     pub unconfirmed: bool,
     /// Whether the step may be put off (D-61).
@@ -323,6 +337,7 @@ pub const KEYS: &[&str] = &[
     "login.error.locked",
     "oath.error.invalid_otp",
     "oath.error.already-exists",
+    "oath.error.not-consecutive",
     "oath.error.not-revealable",
     "email.error.invalid_otp",
     "email.error.no-address",
@@ -341,5 +356,6 @@ pub const KEYS: &[&str] = &[
     "registered",
     "relogin",
     "resent",
+    "resynced",
     "letter-ordered",
 ];

@@ -17,13 +17,15 @@ use super::sms::LIMITED;
 use crate::flows::question::{Try, question};
 use crate::flows::tokens::{self, NewToken};
 use crate::flows::verify::{Attempt, Only, Target, Verdict};
-use crate::flows::{FlowError, letters, oath as accounts, verify as codes};
+use crate::flows::{FlowError, letters, oath as accounts, resync, verify as codes};
 use crate::store::token::TokenRow;
 use crate::store::{event, token};
 use crate::{qr, store};
 use domain::names::Serial;
 
 const INVALID_OTP: &str = "oath.error.invalid_otp";
+const NOT_CONSECUTIVE: &str = "oath.error.not-consecutive";
+const RESYNCED: &str = "resynced";
 const ALREADY_EXISTS: &str = "oath.error.already-exists";
 const NOT_REVEALABLE: &str = "oath.error.not-revealable";
 
@@ -52,6 +54,28 @@ impl Walk<'_> {
             Verdict::Reject => self.wrong(if limited { LIMITED } else { INVALID_OTP }),
         }
         Ok(())
+    }
+
+    /// Takes two consecutive codes of any of the user's tokens (RFC 4226 section 7.4). They show nothing: they are used
+    /// up by finding the token again.
+    pub(super) fn take_consecutive(&mut self, otp: &str, next: &str) -> Result<(), FlowError> {
+        let owner = self.user()?.clone();
+        match resync::of_user(self.app, &self.caller, &owner, [otp.trim(), next.trim()]) {
+            Ok(Some(_)) => {
+                self.kept.notice = Some(RESYNCED.to_owned());
+                self.kept.journey.on();
+                Ok(())
+            }
+            Ok(None) => {
+                self.wrong(NOT_CONSECUTIVE);
+                Ok(())
+            }
+            Err(FlowError::RateLimited) => {
+                self.wrong(LIMITED);
+                Ok(())
+            }
+            Err(error) => Err(error),
+        }
     }
 
     fn judge_oath(&self, target: Target, otp: &str) -> Result<Verdict, FlowError> {

@@ -117,15 +117,21 @@ pub fn claim(app: &Appliance, caller: &Caller, code: &str) -> Result<Claimed, Fl
     Ok(Claimed { flow: view.flow, definition: view.definition, outcome })
 }
 
+/// A logged-in browser.
+pub struct Session {
+    /// Who.
+    pub user: UserName,
+    /// Language tag of the pages.
+    pub lang: String,
+    /// What the user may change.
+    pub offers: Vec<Offered>,
+}
+
 /// Who is logged in in a browser and what that user may change; none without a login.
 ///
 /// # Errors
 /// When the HSM or the store cannot answer.
-pub fn self_service(
-    app: &Appliance,
-    door: &Door<'_>,
-    id: &Id,
-) -> Result<Option<(UserName, Vec<Offered>)>, FlowError> {
+pub fn self_service(app: &Appliance, door: &Door<'_>, id: &Id) -> Result<Option<Session>, FlowError> {
     let mut walk = match Walk::load(app, door, id) {
         Ok(walk) => walk,
         Err(FlowError::NotFound(_)) => return Ok(None),
@@ -145,7 +151,7 @@ pub fn self_service(
         .filter(|flow| flow.conditions.iter().all(|condition| condition.holds(&facts)))
         .map(|flow| Offered { name: flow.id.clone(), label: flow.label.clone() })
         .collect();
-    Ok(Some((owner.name, offers)))
+    Ok(Some(Session { user: owner.name, lang: walk.kept.lang.clone(), offers }))
 }
 
 /// Ends a browser's login.

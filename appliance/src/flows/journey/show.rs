@@ -29,6 +29,7 @@ pub(super) fn asked(at: &At) -> Option<Asked> {
         At::NoLetter => Asked::NoLetter,
         At::Oath => Asked::OathCode,
         At::OathActivate { .. } => Asked::OathActivate,
+        At::OathResync => Asked::OathResync,
         At::Email { .. } => Asked::EmailCode,
         At::Details => Asked::Details,
         At::Done => Asked::Done,
@@ -73,6 +74,7 @@ impl Walk<'_> {
             delivering: false,
             can_resend: false,
             can_register: false,
+            can_resync: false,
             unconfirmed: false,
             can_skip: false,
             can_back: false,
@@ -115,6 +117,7 @@ impl Walk<'_> {
                 view.shown = self.shown_secret(token, *existing)?;
                 view.unconfirmed = !self.confirms();
             }
+            At::Oath => view.can_resync = true,
             At::Email { .. } => view.can_resend = true,
             At::Failed(text) => view.error = Some(key(text)),
             At::Done => view.outcome = self.outcome(),

@@ -111,6 +111,11 @@ impl Walk<'_> {
             // A letter may have come meanwhile.
             (At::NoLetter, Input::Continue) => self.begin_registration(),
             (At::Oath, Input::Verify { otp, .. }) => self.take_oath_code(&otp),
+            (At::Oath, Input::Resync) => {
+                self.kept.journey.resync();
+                Ok(())
+            }
+            (At::OathResync, Input::Consecutive { otp, next }) => self.take_consecutive(&otp, &next),
             (At::OathActivate { token, existing }, Input::Continue) if !self.confirms() => {
                 self.activate_unseen(token, existing)
             }

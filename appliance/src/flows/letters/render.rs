@@ -287,7 +287,7 @@ fn typeset(app: &Appliance, drafts: &[Draft], now: &Now) -> Result<Vec<(String, 
             organisation,
             return_line,
             help: help.lines().collect(),
-            colour: &app.config.people.pages.accent,
+            colour: &app.config.people.pages.accent.to_string(),
         },
         letters: drafts.iter().map(letter).collect(),
     };
