@@ -8,6 +8,7 @@ use rusqlite::{Connection, OpenFlags};
 use serde_json::{Value, json};
 use tests::appliance::MANY_MESSAGES;
 use tests::flow::{Flow, SCOPES, example};
+use tests::forms::Visitor;
 use tests::letter::{self, order_and_read_key};
 use tests::mailsink::MailSink;
 use tests::people::Enrolled;
@@ -212,7 +213,10 @@ fn flows_of_numbers_leave_nothing_behind() {
         let text = text.expect("a whole text");
         let at = text.find("/ui/l/").expect("a link");
         let link = text[at..].split_whitespace().next().expect("a link");
-        assert_eq!(tests::http::form(scene.rig.address, link, "action=approve").status, 200);
+        assert_eq!(
+            Visitor::new(scene.rig.address).send("POST", link, Some(&[("action", "approve")])).status,
+            200
+        );
     };
     let [before, after] = scene.walk("link", &|scene| scene.flow("sms-link", "bob"), &[&approve, &go_on]);
     assert_eq!(before, after);

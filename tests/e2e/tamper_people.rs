@@ -9,6 +9,7 @@ use rusqlite::{Connection, params};
 use serde_json::{Value, json};
 use tests::appliance::MANY_MESSAGES;
 use tests::flow::{Flow, SCOPES, example};
+use tests::forms::Visitor;
 use tests::{Answer, Appliance, Client, PATIENCE, RigOptions, wait_until};
 
 const ALICE: &str = "+41791234561";
@@ -172,7 +173,7 @@ fn await_link(rig: &Appliance, flow: &mut Flow, nth: usize) -> String {
 }
 
 fn approve(rig: &Appliance, link: &str) -> Answer {
-    tests::http::form(rig.address, link, "action=approve")
+    Visitor::new(rig.address).send("POST", link, Some(&[("action", "approve")]))
 }
 
 /// SMS-39, D-13. Red when the row of a link, or the state of a challenge, is believed: who may write to the database

@@ -219,7 +219,7 @@ pub fn load_text(path: &Path) -> Result<(Config, String), ConfigError> {
         let named = |line: &str| line.trim_start().strip_prefix("logo").is_some();
         let line = text.lines().position(named).map_or(1, |above| above + 1);
         let text = format!("{} {wrong}", picture.display());
-        return Err(found(vec![Finding { line, key: "pages.logo".to_owned(), text }]));
+        return Err(found(vec![Finding { file: None, line, key: "pages.logo".to_owned(), text }]));
     }
     Ok((config, text))
 }

@@ -31,14 +31,16 @@ impl AsRef<Page> for Portal {
 
 pub(super) async fn show(State(api): State<Arc<Api>>, headers: HeaderMap) -> Response {
     let visitor = Visitor::of(&headers);
-    run(&api, languages(&headers), move |app, lang| {
+    run(&api, languages(&headers), move |app, _| {
         let Some(visitor) = visitor else { return Ok(Redirect::to("/ui/login").into_response()) };
         let offered = journey::self_service(app, &Door::Browser(&visitor.key), &visitor.flow)?;
         let Some(journey::Session { user, lang, offers }) = offered else {
             return Ok(Redirect::to("/ui/login").into_response());
         };
-        let lang = browser::language(&headers).map_or(lang, str::to_owned);
-        let page = Page { here: Some("/ui/self"), ..Page::new(app, &lang) };
+        let chosen = browser::language(&headers).filter(|tag| app.config.texts.serving(tag).is_some());
+        let lang = chosen.map_or(lang, str::to_owned);
+        let mut page = Page::new(app, &lang);
+        page.here = Some("/ui/self");
         let title = page.text("portal-title");
         let intro = page.text_with("portal-intro", &[("user", user.as_str())]);
         Ok(respond(StatusCode::OK, &Portal { page, title, intro, offers, csrf: visitor.csrf() }))

@@ -341,12 +341,12 @@ pub(super) struct Audience {
     /// The token of this browser's forms.
     csrf: String,
     /// The language that was chosen in this browser.
-    lang: Option<&'static str>,
+    lang: Option<String>,
 }
 
 impl Audience {
     pub(super) fn new(visitor: &Visitor, headers: &HeaderMap) -> Self {
-        Audience { csrf: visitor.csrf(), lang: browser::language(headers) }
+        Audience { csrf: visitor.csrf(), lang: browser::language(headers).map(str::to_owned) }
     }
 }
 
@@ -361,7 +361,8 @@ fn left(ms: i64) -> String {
 
 /// The page of a flow.
 pub(super) fn render(app: &Appliance, view: &View, audience: &Audience, typed: &Typed) -> Response {
-    let mut page = Page::new(app, audience.lang.unwrap_or(&view.lang));
+    let chosen = audience.lang.as_deref().filter(|tag| app.config.texts.serving(tag).is_some());
+    let mut page = Page::new(app, chosen.unwrap_or(&view.lang));
     page.here = Some(path(view));
     let (title, intro) = words(&page, view);
     let fields = fields(view);

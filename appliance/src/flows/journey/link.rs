@@ -3,7 +3,7 @@
 //! The token is an HMAC of the HSM over challenge and send number: it is made when the message is sent, and the
 //! store holds its hash alone.
 
-use domain::challenge::{State, Wanted};
+use domain::challenge::{Progress, State, Wanted};
 use domain::event::Event;
 use hsm::MacPurpose;
 use sha2::{Digest, Sha256};
@@ -79,17 +79,16 @@ fn find(app: &Appliance, text: &str) -> Result<Option<(ChallengeRow, UserRow)>, 
         Ok(owner.map(|owner| (row, owner, send_number)))
     })?;
     let Some((row, owner, send_number)) = found else { return Ok(None) };
-    // The row leads to the challenge; whether this is its link is said by the token itself.
-    if hash_of(app, &row)? != hash {
+    // The row leads to the challenge; whether this is one of its links is said by the token itself.
+    let sent = Progress { send_number, ..row.progress };
+    if hash_of(app, &ChallengeRow { progress: sent, ..row.clone() })? != hash {
         return Err(FlowError::Tampered { what: "the link", which: handle(&row.id) });
     }
     users::check_account(app, &owner)?;
-    Ok(Some((row, owner, send_number)).and_then(|(row, owner, send_number)| {
-        let open = row.progress.aged(&now).state == State::Waiting;
-        let is_link = matches!(row.wanted, Wanted::SentLink { .. });
-        let fits = is_link && row.progress.send_number == send_number && owner.state == "active";
-        (open && fits).then_some((row, owner))
-    }))
+    let open = row.progress.aged(&now).state == State::Waiting;
+    let is_link = matches!(row.wanted, Wanted::SentLink { .. });
+    let fits = is_link && row.progress.send_number == send_number && owner.state == "active";
+    Ok((open && fits).then_some((row, owner)))
 }
 
 /// Ends the links that nobody has opened in time, each with its event (SMS-44).
