@@ -1,0 +1,20 @@
+//! Combined registration and push: what a phone and the appliance tell each other.
+//!
+//! The QR code that a phone scans ([`uri`]), what it answers ([`reply`]), what it is asked later ([`payload`]), and
+//! the settings of all that. Pure: time and randomness are arguments, and so is every MAC, because the secrets are in
+//! the HSM. A message says which bytes it wants a MAC of ([`jws`]), and tells its claims only against the right one.
+//! The wire is the one that the open ForgeRock and Ping authenticator SDKs speak.
+
+#![forbid(unsafe_code)]
+
+pub mod base64;
+pub mod label;
+pub mod message_id;
+pub mod policies;
+pub mod scan;
+pub mod uri;
+
+mod json;
+
+/// An HMAC-SHA256 (RFC 2104), made by whoever holds the key.
+pub type Mac = [u8; 32];
