@@ -23,6 +23,11 @@ pub fn standard(bytes: &[u8]) -> String {
     BASE64.encode(bytes)
 }
 
+/// Reads 32 bytes in the standard alphabet with padding; one spelling only.
+pub(crate) fn read_standard_32(text: &str) -> Option<[u8; 32]> {
+    BASE64.decode(text.as_bytes()).ok()?.try_into().ok()
+}
+
 /// Reads the URL-safe alphabet without padding; one spelling only.
 pub(crate) fn read_url_safe(text: &str) -> Option<Zeroizing<Vec<u8>>> {
     BASE64URL_NOPAD.decode(text.as_bytes()).ok().map(Zeroizing::new)
@@ -50,5 +55,8 @@ mod tests {
         for other in ["V2VyPw==", "V2VyPx", "V2Vy Pw", "V2VyPw\n", "+-"] {
             assert!(read_url_safe(other).is_none(), "{other}");
         }
+        assert_eq!(read_standard_32(&standard(&[7; 32])), Some([7; 32]));
+        assert_eq!(read_standard_32(&standard(&[7; 31])), None);
+        assert_eq!(read_standard_32(standard(&[7; 32]).trim_end_matches('=')), None);
     }
 }

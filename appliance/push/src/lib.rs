@@ -8,9 +8,16 @@
 #![forbid(unsafe_code)]
 
 pub mod base64;
+pub mod device;
+pub mod envelope;
+pub mod jws;
 pub mod label;
 pub mod message_id;
+pub mod message_text;
+pub mod numbers;
+pub mod payload;
 pub mod policies;
+pub mod reply;
 pub mod scan;
 pub mod uri;
 
