@@ -273,10 +273,12 @@ impl Progress {
         Ok(Progress { state: State::Delivering, send_number, attempts: 0, expires: None })
     }
 
-    /// Ends an open challenge as expired once its time is over; otherwise leaves it.
+    /// Ends an open challenge as expired once its time is over; otherwise leaves it. A code on its way has no time yet.
     pub fn aged(self, now: &Now) -> Self {
         match (self.state, self.expires) {
-            (State::Waiting, Some(end)) if end.passed(now) => Progress { state: State::Expired, ..self },
+            (State::Delivering | State::Waiting, Some(end)) if end.passed(now) => {
+                Progress { state: State::Expired, ..self }
+            }
             _ => self,
         }
     }
