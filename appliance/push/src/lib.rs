@@ -19,6 +19,8 @@ pub mod payload;
 pub mod policies;
 pub mod reply;
 pub mod scan;
+pub mod settings;
+pub mod texts;
 pub mod uri;
 
 mod json;
