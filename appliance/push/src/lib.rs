@@ -7,7 +7,9 @@
 
 #![forbid(unsafe_code)]
 
+pub mod address;
 pub mod base64;
+pub mod content;
 pub mod device;
 pub mod envelope;
 pub mod jws;
@@ -22,6 +24,7 @@ pub mod scan;
 pub mod settings;
 pub mod texts;
 pub mod uri;
+pub mod vapid;
 
 mod json;
 
