@@ -20,7 +20,7 @@ const ARROWS: [(&str, &[&str]); 11] = [
     ("token", &["oath", "link"]),
     ("sim", &["token"]),
     ("appliance", &["domain", "oath", "link", "hsm", "modem"]),
-    ("tests", &["appliance", "token", "sim"]),
+    ("tests", &["appliance", "token", "sim", "push", "domain", "oath"]),
 ];
 /// Which of ours a board may use. `oath` alone is for the vectors.
 const BOARD_ARROWS: &[&str] = &["token", "oath", "common"];
