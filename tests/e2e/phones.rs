@@ -1,4 +1,4 @@
-//! Each personality reads what the appliance writes, and the appliance reads what each sends (COMB-36, AT-20).
+//! Each personality reads what the appliance writes, and the appliance reads what each sends (COMB-36).
 
 #![expect(clippy::unwrap_used, reason = "what fails here fails the test")]
 
@@ -84,7 +84,7 @@ fn registered(personality: Personality) -> Phone {
     phone
 }
 
-/// COMB-01, COMB-03, COMB-36, C.1. Red when one phone reads something else than what was written.
+/// COMB-03, COMB-36, C.1. Red when one phone reads something else than what was written.
 #[test]
 fn every_phone_reads_every_uri() {
     for (issuer, account) in
@@ -205,7 +205,7 @@ fn pushed(phone: &Phone, kind: Kind<'_>) -> (MessageId, String) {
     (id, input.signed(&signature))
 }
 
-/// COMB-36, COMB-42, C.3, C.4, AT-20: each phone shows each push, and each answer is read.
+/// COMB-36, COMB-42, C.3, C.4: each phone shows each push, and each answer is read.
 #[test]
 fn every_answer_of_every_phone_is_read() {
     let numbers = numbers();

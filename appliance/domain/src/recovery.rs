@@ -252,7 +252,7 @@ mod tests {
         assert_eq!(RecoverySet::restore(*set.used(), false), set);
     }
 
-    /// COMB-14, COMB-15. Red when a code of an old set counts.
+    /// B.5.8, COMB-15. Red when a code of an old set counts.
     #[test]
     fn a_superseded_set_is_dead() {
         let old = RecoverySet::new().spent(3).0.superseded();

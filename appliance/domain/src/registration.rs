@@ -282,7 +282,7 @@ mod tests {
         ("verified", Registration::verified),
     ];
 
-    /// B.5.7, COMB-29, COMB-38, COMB-39. Red when an arrow is missing, or one is there that the table does not have.
+    /// B.5.7, COMB-29, COMB-38. Red when an arrow is missing, or one is there that the table does not have.
     #[test]
     fn these_arrows_and_no_others() {
         let arrows = [
@@ -307,7 +307,7 @@ mod tests {
         }
     }
 
-    /// COMB-17, COMB-31, COMB-39, AT-21, D-35. Red when a late reply counts, or the time runs before the code is shown.
+    /// COMB-17, COMB-31, D-35. Red when a late reply counts, or the time runs before the code is shown.
     #[test]
     fn the_time_runs_from_the_qr_code() {
         let waiting =
@@ -338,7 +338,7 @@ mod tests {
         }
     }
 
-    /// COMB-12, COMB-13. Red when recovery codes can be read twice, or before they are stored.
+    /// B.5.7, COMB-12. Red when recovery codes can be read twice, or before they are stored.
     #[test]
     fn recovery_codes_are_read_once() {
         let stored = |with_codes| in_state(Kind::Combined, State::Storing).stored(with_codes).unwrap();

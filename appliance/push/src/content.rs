@@ -145,7 +145,7 @@ mod tests {
     const BODY: &str = "DGv6ra1nlYgDCS1FRnbzlwAAEABBBP4z9KsN6nGRTbVYI_c7VJSPQTBtkgcy27mlmlMoZIIgDll6e3vCYLocInmYWAmS6Tlz\
         AC8wEqKK6PBru3jl7A_yl95bQpu6cVPTpK4Mqgkf1CXztLVBSt2Ks3oZwbuwXPXLWyouBWLVWGNWQexSgSxsj_Qulcy4a-fN";
 
-    /// C.11, AT-24: RFC 8291, appendix A.
+    /// C.11: RFC 8291, appendix A.
     #[test]
     fn the_example_of_rfc_8291() {
         let keys = Keys::parse(UA_PUBLIC, AUTH).unwrap();

@@ -9,7 +9,7 @@ const P256DH: &str =
     "BCVxsr7N_eNgVRqvHtD0zTZsEc6-VV-JvLexhqUzORcxaOzi6-AYWXvTBHm4bjyPjs7Vd8pZGH6SRpkNtoIAiw4";
 const AUTH: &str = "BTBZMqHH6r4Tts7J_aSIgg";
 
-/// C.11, AT-24. Red when an address of one shape is taken for another.
+/// C.11. Red when an address of one shape is taken for another.
 #[test]
 fn an_address_is_told_by_its_shape() {
     let route = |address: &str| Route::of(address).unwrap();
@@ -71,7 +71,7 @@ fn allowed(list: &AllowList, url: &str) -> Result<(), AddressError> {
     list.check(&Url::parse(url)?)
 }
 
-/// C.11, D-39, AT-24: what rules allow, and no more.
+/// C.11, D-39: what rules allow, and no more.
 #[test]
 fn a_rule_allows_what_it_names() {
     for good in [
@@ -107,7 +107,7 @@ fn a_rule_allows_what_it_names() {
     assert!(AllowList::default().check(&Url::parse("https://up.example.org/").unwrap()).is_err());
 }
 
-/// C.11, AT-24 (SSRF). Red when one spelling passes the list and leads elsewhere: for each, either we refuse it or a
+/// C.11 (SSRF). Red when one spelling passes the list and leads elsewhere: for each, either we refuse it or a
 /// browser's reader sees the host that we saw.
 #[test]
 fn no_spelling_leads_elsewhere() {

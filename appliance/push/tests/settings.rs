@@ -161,7 +161,7 @@ fn the_rest_of_the_file_must_fit() {
     assert_eq!(faults(all).len(), 3);
 }
 
-/// COMB-24, COMB-25, D-32, AT-23. Red when codes are configured that no app can be told, without a word.
+/// COMB-24, COMB-25, D-32. Red when codes are configured that no app can be told, without a word.
 #[test]
 fn what_apps_cannot_be_told_must_be_forced() {
     let hotp = |s: &mut Settings| s.oath_algorithm = "HOTP".to_owned();

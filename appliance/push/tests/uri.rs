@@ -81,7 +81,7 @@ impl Golden {
     }
 }
 
-/// COMB-01, COMB-02, COMB-03, COMB-36, AT-22. Red when one byte of a URI differs from the golden one.
+/// COMB-02, COMB-03, COMB-36, AT-22. Red when one byte of a URI differs from the golden one.
 #[test]
 fn every_golden_uri_is_written_to_the_byte() {
     let (g, golden) = (Golden::new(), golden());

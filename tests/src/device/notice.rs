@@ -54,7 +54,8 @@ impl Phone {
             return Err(Refusal::Unknown);
         }
         if self.personality == Personality::IosLegacy {
-            (must("l")?, must("t")?);
+            must("l")?;
+            must("t")?;
         }
         let kind = get("k").unwrap_or("default");
         if !["default", "challenge", "biometric"].contains(&kind) {
