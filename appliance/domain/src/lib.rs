@@ -7,6 +7,7 @@ pub mod approval;
 pub mod canonical;
 pub mod challenge;
 pub mod colour;
+pub mod enrol;
 pub mod event;
 pub mod flow;
 pub mod iak;
