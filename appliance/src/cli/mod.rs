@@ -14,6 +14,7 @@ mod audit;
 mod client;
 mod config;
 mod demo;
+mod enrol;
 mod events;
 mod hsm;
 mod import;
@@ -96,6 +97,9 @@ enum Command {
     /// OATH accounts: make, show, end, renew.
     #[command(subcommand)]
     Oath(oath::OathCommand),
+    /// Enrolments: what has to be done to bind a factor to a person. Needs no daemon.
+    #[command(subcommand)]
+    Enrol(enrol::EnrolCommand),
     /// Verify a code.
     Verify(verify::VerifyArgs),
     /// Order, typeset and follow activation letters.
@@ -166,6 +170,7 @@ pub fn main() -> ExitCode {
         Command::Token(command) => token::run(&global, command),
         Command::Oath(command) => oath::run(&global, command),
         Command::Messages(command) => messages::run(&global, &command),
+        Command::Enrol(command) => enrol::run(&global, &command),
         Command::Verify(args) => verify::run(&global, args),
         Command::Letter(command) => letter::run(&global, command),
         Command::Sms(command) => sms::run(&global, command),

@@ -180,8 +180,8 @@ pub(super) fn line_of(text: &str, offset: usize) -> usize {
     text.as_bytes()[..end].iter().filter(|&&byte| byte == b'\n').count() + 1
 }
 
-/// Reads the file's shape. Unknown keys and wrong types end here.
-pub(super) fn parse(text: &str) -> Result<File, Finding> {
+/// Reads TOML into its shape. Unknown keys and wrong types end here, with their line.
+pub(super) fn parse<T: serde::de::DeserializeOwned>(text: &str) -> Result<T, Finding> {
     toml::from_str(text).map_err(|error: toml::de::Error| {
         let span = error.span().unwrap_or(0..0);
         let message = error.message().trim().replace('\n', " ");

@@ -16,6 +16,7 @@ use crate::texts::Catalog;
 mod check;
 mod check_authenticators;
 mod check_people;
+pub mod enrol;
 mod file;
 pub mod logo;
 mod messages;

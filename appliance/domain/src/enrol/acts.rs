@@ -106,6 +106,8 @@ pub enum Check {
         kind: ProofKind,
         /// The document's security features were checked, in person.
         security_features: bool,
+        /// Level of the assertion or of the token that vouches; nothing for other proofs.
+        vouched: Option<Level>,
     },
     /// The face belongs to the proof, and is alive (3.3.2).
     Liveness,
@@ -263,7 +265,7 @@ impl Progress {
         self.applicable(rules, check.activity())?;
         let mut next = self;
         match check {
-            Check::Proof { kind, security_features } => {
+            Check::Proof { kind, security_features, vouched } => {
                 if !kind.fits(rules.order.method) {
                     return Err(Refusal::WrongProof);
                 }
@@ -271,6 +273,7 @@ impl Progress {
                     self.complete(rules, &[Activity::PossessionBind])?;
                 }
                 next.security_features = security_features && rules.order.method.needs_person();
+                next.vouched = vouched.filter(|_| rules.order.method.lives_on_another());
             }
             Check::Liveness | Check::Source if !self.done.has(Activity::VetProof) => {
                 return Err(Refusal::Missing(Activity::VetProof));

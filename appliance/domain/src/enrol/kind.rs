@@ -33,6 +33,11 @@ impl Method {
         self == Method::Video
     }
 
+    /// Whether its level is that of an assertion, or of a token that vouches.
+    pub fn lives_on_another(self) -> bool {
+        matches!(self, Method::RemoteAssertion | Method::SelfVet)
+    }
+
     /// Whether the applicant brings a registration code to the vetting (BIND-34).
     pub fn needs_code(self) -> bool {
         matches!(self, Method::OnPremise | Method::Video)

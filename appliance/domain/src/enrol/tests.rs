@@ -12,7 +12,7 @@ const OTHER_RA: Id = [3; 16];
 const TOKEN: Id = [4; 16];
 const OTHER_TOKEN: Id = [5; 16];
 const DAY: i64 = 24 * 60 * 60 * 1000;
-const PROOF: Check = Check::Proof { kind: ProofKind::IdDocument, security_features: true };
+const PROOF: Check = Check::Proof { kind: ProofKind::IdDocument, security_features: true, vouched: None };
 
 fn at(steady_ms: i64) -> Now {
     Now { wall_ms: steady_ms, steady_ms, boot: BootId([1; 16]), boot_ms: 0 }
@@ -202,7 +202,7 @@ fn a_desk_has_an_order() {
         assert_eq!(vetting().checked(rules, Check::Source), Err(Refusal::Missing(VetProof)));
         assert_eq!(vetting().vetted(rules), Err(Refusal::Missing(VetProof)));
         let shown = vetting().possession_bind(rules, TOKEN).unwrap();
-        let code = Check::Proof { kind: ProofKind::ActivationCode, security_features: true };
+        let code = Check::Proof { kind: ProofKind::ActivationCode, security_features: true, vouched: None };
         assert_eq!(shown.checked(rules, code), Err(Refusal::WrongProof), "a code is no document (D-47)");
     });
 }
@@ -243,7 +243,7 @@ fn a_token_is_handed_over_and_shown() {
 /// BIND-40, B.6: what comes out below its aim does not take effect; a second person is asked for where the policy says.
 #[test]
 fn a_level_too_low_takes_no_effect() {
-    let plain = Check::Proof { kind: ProofKind::IdDocument, security_features: false };
+    let plain = Check::Proof { kind: ProofKind::IdDocument, security_features: false, vouched: None };
     under(|rules| {
         let seen = vetting().possession_bind(rules, TOKEN).unwrap().checked(rules, plain).unwrap();
         let bound = seen.vetted(rules).unwrap().bound(rules).unwrap();
@@ -296,7 +296,7 @@ fn by_itself(method: Method) -> Column {
 /// oneself gets 1.5. The appliance does what a person does elsewhere.
 #[test]
 fn a_letter_and_a_word_of_honour() {
-    let key = Check::Proof { kind: ProofKind::ActivationCode, security_features: true };
+    let key = Check::Proof { kind: ProofKind::ActivationCode, security_features: true, vouched: None };
     let order = Order { method: Method::Letter, target: Level::Two, ..order() };
     by(&order, &by_itself(Method::Letter), |rules| {
         let asked = Progress::requested(&order, true, rules.now).unwrap().eligible(rules.now).unwrap();
@@ -316,6 +316,29 @@ fn a_letter_and_a_word_of_honour() {
         let active = shown.bound(rules).unwrap().activated(rules, None).unwrap();
         assert_eq!(active.level, Some(Level::OneHalf));
     });
+}
+
+/// B.6, BIND-33: an own token, or an assertion, vouches for no more than its own level; nothing vouches at a desk.
+#[test]
+fn who_vouches_gives_no_more_than_there_is() {
+    let proof = |vouched| Check::Proof { kind: ProofKind::ExistingFactor, security_features: true, vouched };
+    let order = Order { method: Method::SelfVet, target: Level::Two, ..order() };
+    let column = Column { method: Method::SelfVet, ..by_itself(Method::Letter) };
+    by(&order, &column, |rules| {
+        let asked = Progress::requested(&order, true, rules.now).unwrap().eligible(rules.now).unwrap();
+        let shown = asked.selected(rules, Factor::Sms).unwrap().possession_pre(rules, TOKEN).unwrap();
+        let level = |vouched| {
+            let seen = shown.vetting(rules, None)?.checked(rules, proof(vouched))?;
+            Ok(seen.vetted(rules)?.bound(rules)?.activated(rules, None)?.level)
+        };
+        assert_eq!(level(Some(Level::Three)), Ok(Some(Level::Two)), "a phone is no more than 2");
+        assert_eq!(level(Some(Level::OneHalf)), Err(Refusal::LevelTooLow(Level::OneHalf)));
+        assert_eq!(level(None), Err(Refusal::LevelTooLow(Level::One)));
+    });
+    let proof =
+        Check::Proof { kind: ProofKind::IdDocument, security_features: true, vouched: Some(Level::Three) };
+    let seen = under(|rules| vetting().possession_bind(rules, TOKEN)?.checked(rules, proof)).unwrap();
+    assert_eq!(seen.vouched, None);
 }
 
 /// A22: nothing of an enrolment can be changed outside without its MAC.
