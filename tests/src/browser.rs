@@ -54,13 +54,16 @@ pub struct BrowserOptions<'o> {
     pub script: bool,
     /// Whether the network is logged, for [`Browser::hosts`]: it slows everything down.
     pub log: bool,
+    /// Whether an act waits until the page that it leads to is there. Not where a page is held: nothing could be done
+    /// meanwhile.
+    pub settles: bool,
     /// Languages, as `Accept-Language` has them.
     pub lang: &'o str,
 }
 
 impl Default for BrowserOptions<'_> {
     fn default() -> Self {
-        BrowserOptions { script: false, log: false, lang: "en" }
+        BrowserOptions { script: false, log: false, settles: true, lang: "en" }
     }
 }
 
@@ -169,6 +172,11 @@ impl Browser {
     #[track_caller]
     pub fn await_path(&self, path: &str) {
         wait_until(PATIENCE, &format!("{path} is shown"), || (self.path() == path).then_some(()));
+    }
+
+    /// Waits for an element.
+    pub fn await_element(&self, css: &str) {
+        wait_until(PATIENCE, &format!("{css} is there"), || self.has(css).then_some(()));
     }
 
     /// The path is this one.
@@ -470,6 +478,9 @@ fn capabilities(options: BrowserOptions<'_>, profile: &Path) -> Capabilities {
     let mut capabilities = Capabilities::new();
     let mut set = |key: &str, value: Value| capabilities.set(key, value).expect("JSON");
     set("browserName", json!("chrome"));
+    if !options.settles {
+        set("pageLoadStrategy", json!("none"));
+    }
     if options.log {
         set("goog:loggingPrefs", json!({"performance": "ALL"}));
     }

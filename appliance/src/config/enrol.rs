@@ -79,7 +79,7 @@ fn found(text: &str, loosened: &Loosened) -> Finding {
     };
     let line = place_of(text, *method, *level);
     let key = format!("column {} {}", method.name(), level.name());
-    Finding { line, key, text: format!("CFG-ENROL-1: {what}; the shipped policy is the least") }
+    Finding { file: None, line, key, text: format!("CFG-ENROL-1: {what}; the shipped policy is the least") }
 }
 
 /// The line on which a column begins: that of its method.
@@ -119,7 +119,7 @@ struct Reader<'t> {
 impl Reader<'_> {
     fn find<T>(&mut self, at: &Spanned<T>, key: &str, text: impl Into<String>) {
         let line = line_of(self.text, at.span().start);
-        self.findings.push(Finding { line, key: key.to_owned(), text: text.into() });
+        self.findings.push(Finding { file: None, line, key: key.to_owned(), text: text.into() });
     }
 
     /// A word out of a list, or a finding that names the list.

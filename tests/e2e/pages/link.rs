@@ -1,10 +1,10 @@
 //! Login with a link that is opened on the phone.
 
-use tests::browser::Browser;
+use tests::browser::{Browser, BrowserOptions};
 use tests::forms::Visitor;
 use tests::{Appliance, Message};
 
-use super::{PASSWORD, PHONE, base, log_in, site, with_phone};
+use super::{PASSWORD, PHONE, base, site, with_phone};
 
 const LINK: &str = r#"
 [[authenticator]]
@@ -26,18 +26,25 @@ fn path_of(rig: &Appliance, message: &Message) -> String {
     text[start + base.len()..].split_whitespace().next().unwrap_or_default().to_owned()
 }
 
+/// A browser whose page is held while it waits for the phone, at the login.
+fn waiting(rig: &Appliance) -> Browser {
+    let browser = Browser::with(&base(rig), BrowserOptions { settles: false, ..BrowserOptions::default() });
+    browser.go("/ui/login");
+    browser.await_element("input[name=username]");
+    browser
+}
+
 /// SMS-02, SMS-04, SMS-38, SMS-39, D-13. Red when opening the link approves, or it approves twice.
 #[test]
 fn the_phone_approves_and_the_page_goes_on() {
     let rig = site(LINK);
     with_phone(&rig, "alice", PHONE);
-    let browser = Browser::open(&base(&rig));
-    browser.go("/ui/login");
+    let browser = waiting(&rig);
     // The same browser, whose button can be pressed while its page is held.
     let mut same = Visitor::new(rig.address);
     same.cookie = browser.cookie("countersign").map(|cookie| format!("countersign={}", cookie.value));
     browser.submit(&[("username", "alice"), ("password", PASSWORD)]);
-    browser.at("/ui/sms/wait");
+    browser.await_path("/ui/sms/wait");
     let link = path_of(&rig, &rig.modem().await_message(PHONE, 1));
     assert!(link.starts_with("/ui/l/") && link.len() == "/ui/l/".len() + 22, "{link}");
     let phone = Browser::open(&base(&rig));
@@ -66,11 +73,11 @@ fn the_phone_approves_and_the_page_goes_on() {
 fn the_phone_rejects() {
     let rig = site(LINK);
     with_phone(&rig, "alice", PHONE);
-    let browser = Browser::open(&base(&rig));
-    log_in(&browser, "alice");
+    let browser = waiting(&rig);
+    browser.submit(&[("username", "alice"), ("password", PASSWORD)]);
     let first = path_of(&rig, &rig.modem().await_message(PHONE, 1));
+    browser.await_element("button[value=resend]");
     browser.press("resend");
-    browser.at("/ui/sms/wait");
     let second = path_of(&rig, &rig.modem().await_message(PHONE, 2));
     let phone = Browser::open(&base(&rig));
     phone.go(&first);
@@ -79,7 +86,8 @@ fn the_phone_rejects() {
     phone.press("reject");
     assert!(phone.error().is_none());
     browser.await_path("/ui/failed");
+    browser.await_element("a.primary");
     assert_eq!(browser.error().as_deref(), Some("link-wait.error.authentication.failed"));
     browser.click("a.primary");
-    browser.at("/ui/login");
+    browser.await_path("/ui/login");
 }

@@ -1,5 +1,6 @@
 //! The activities of an enrolment, under both names that the documents give them (BIND-30).
 
+use super::catalogue::CATALOGUE;
 use crate::role::named;
 
 named! {
@@ -100,130 +101,8 @@ impl Activity {
     }
 
     /// What the catalogue says.
-    pub fn entry(self) -> Entry {
-        use Activity as A;
-        let entry = |input, output, risk_if_omitted, depends_on, loa_effect| Entry {
-            input,
-            output,
-            risk_if_omitted,
-            depends_on,
-            loa_effect,
-        };
-        match self {
-            A::Request => entry(
-                "name, e-mail address and organisation of the user; who asks, and how",
-                "a request",
-                "a factor that nobody asked for",
-                &[],
-                "none",
-            ),
-            A::FirstFactor => entry(
-                "password, or the assertion of an application",
-                "a session with its first factor",
-                "a stranger asks in the user's name",
-                &[A::Request],
-                "alone it never leads above 1.5",
-            ),
-            A::Eligibility => entry(
-                "the request, the rules and the user's tokens",
-                "eligible, or a reason why not",
-                "somebody gets a factor who must not have one",
-                &[A::Request],
-                "none",
-            ),
-            A::Selection => entry(
-                "type and product",
-                "the factor that is to be bound",
-                "the desk chooses for the user",
-                &[A::Eligibility],
-                "a factor caps the level: only hardware reaches 3",
-            ),
-            A::PossessionPre => entry(
-                "a code of the factor",
-                "the factor is tentatively the user's",
-                "a factor is vetted that its user cannot use",
-                &[A::Selection],
-                "without any proof of possession at most 2",
-            ),
-            A::Arrange => entry(
-                "the request",
-                "a registration code with its end",
-                "the desk takes another applicant's request",
-                &[A::Eligibility],
-                "none",
-            ),
-            A::Scheduling => entry("a free slot", "an appointment", "nobody is there", &[A::Arrange], "none"),
-            A::Vet => entry(
-                "registration code, or a session; a registration authority with a level of its own",
-                "a vetting that has begun",
-                "nobody answers for the vetting",
-                &[A::Eligibility],
-                "a registration authority vets up to its own level",
-            ),
-            A::VetProof => entry(
-                "claimed identity and its proof",
-                "they agree, or not",
-                "another person's identity is bound",
-                &[A::Vet],
-                "without it at most 1.5",
-            ),
-            A::VetLiveness => entry(
-                "photo of the proof, face of the person",
-                "it is the same living person, or not",
-                "a recording passes for a person",
-                &[A::VetProof],
-                "online: without it at most 1.5",
-            ),
-            A::VetSource => entry(
-                "number of the proof, register of its issuer",
-                "valid, or withdrawn",
-                "a lost or withdrawn document passes",
-                &[A::VetProof],
-                "where the policy wants it, a level less without it",
-            ),
-            A::VetRecord => entry(
-                "the results of the checks",
-                "a record of the identity, apart from the events, which can be erased",
-                "nobody can say later why somebody was believed",
-                &[A::VetProof],
-                "none",
-            ),
-            A::HandOver => entry(
-                "serial of a token in stock",
-                "a receipt",
-                "another token than the bound one leaves the desk",
-                &[A::VetRecord],
-                "none",
-            ),
-            A::DigitalId => entry(
-                "vetted user, factor",
-                "a binding that is not in effect yet",
-                "there is nothing to activate",
-                &[A::VetRecord],
-                "none",
-            ),
-            A::PossessionBind => entry(
-                "a code of the factor, at the desk where level 3 is wanted",
-                "the factor works in its user's hands",
-                "a factor is bound that somebody else has",
-                &[A::Selection],
-                "without any proof of possession at most 2",
-            ),
-            A::Activate => entry(
-                "the binding, the registration authority's word",
-                "an active factor with its level; the record of the binding",
-                "the binding has no effect",
-                &[A::DigitalId],
-                "the level is computed here, and stored with the version of its rule",
-            ),
-            A::Confirmation => entry(
-                "the result, good or bad; another channel than the new factor",
-                "the user knows",
-                "a binding that the user did not want is not noticed",
-                &[A::Activate],
-                "none",
-            ),
-        }
+    pub fn entry(self) -> &'static Entry {
+        &CATALOGUE[self as usize]
     }
 }
 
@@ -290,6 +169,7 @@ mod tests {
     /// BIND-29: what an activity depends on comes before it, so that the catalogue is the order of the process.
     #[test]
     fn dependencies_come_first() {
+        assert_eq!(CATALOGUE.len(), Activity::ALL.len());
         for activity in Activity::ALL {
             for before in activity.entry().depends_on {
                 assert!(before < activity, "{} depends on {}", activity.name(), before.name());

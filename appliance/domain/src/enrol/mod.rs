@@ -5,6 +5,7 @@
 
 mod activity;
 mod acts;
+mod catalogue;
 mod code;
 mod kind;
 mod level;
