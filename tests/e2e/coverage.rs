@@ -21,8 +21,6 @@ const SCENARIOS: u32 = 15;
 
 /// What no test can show, and why; or what is not shown yet.
 const OPEN: &[(&str, &str)] = &[
-    ("MOB-28", "the pages of a first number with a letter are not walked in a browser yet"),
-    ("MOB-40", "the import of users, which warns of numbers, is not there yet"),
     ("OATH-12", "a statement about other people's apps; it stands in `docs/operating.md`"),
     ("OATH-14", "there is nothing that exports secrets: `docs/openapi.json` lists all there is"),
     ("OATH-15", "there is no app"),

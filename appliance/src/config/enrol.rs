@@ -253,6 +253,6 @@ mod tests {
         finds(&desk("I_VET_RECORD = \"mandatory\"\n", ""), 3, "I_VET_RECORD", "is missing");
         finds(&desk("I_VET = \"mandatory\"", "I_VET = \"sometimes\""), 18, "I_VET", "is none of");
         finds(&desk("I_VET = ", "I_WET = "), 18, "I_WET", "no such activity");
-        finds(&desk("second_person = false", "second_person = 1"), 6, "second_person", "boolean");
+        finds(&desk("second_person = false", "second_person = 1"), 6, "1", "expected a boolean");
     }
 }
