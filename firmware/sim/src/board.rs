@@ -23,6 +23,10 @@ const PAUSE_MS: u64 = 60;
 /// that the machine lets look rarely takes a press for a hold.
 const LOOKS_MIN: u8 = 2;
 
+/// With a finger on a button no more of the token's time passes between two looks: a machine that stands still makes no
+/// hold of a press.
+const STALL_MS: u64 = 100;
+
 /// A finger on one button.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Finger {
@@ -65,6 +69,9 @@ pub(crate) struct Board {
     fingers: VecDeque<Finger>,
     touch: Touch,
     speed: u64,
+    /// The last reading of the token's clock, and what it has left out.
+    read_ms: u64,
+    left_out_ms: u64,
     image_hash: [u8; 32],
 }
 
@@ -79,6 +86,8 @@ impl Board {
             fingers: VecDeque::new(),
             touch: Touch::default(),
             speed,
+            read_ms: 0,
+            left_out_ms: 0,
             image_hash,
         })
     }
@@ -134,7 +143,13 @@ impl Platform for Board {
     }
 
     fn now_ms(&mut self) -> u64 {
-        monotonic_ms().saturating_mul(self.speed)
+        let machine = monotonic_ms().saturating_mul(self.speed);
+        let passed = machine.saturating_sub(self.left_out_ms).saturating_sub(self.read_ms);
+        if self.touch.finger.is_some() {
+            self.left_out_ms += passed.saturating_sub(STALL_MS);
+        }
+        self.read_ms = machine.saturating_sub(self.left_out_ms);
+        self.read_ms
     }
 
     fn rtc(&mut self) -> Option<Rtc> {
