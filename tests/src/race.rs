@@ -6,7 +6,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::Path;
 use std::sync::{Barrier, Mutex, RwLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, params};
 use serde_json::{Value, json};
@@ -19,6 +19,8 @@ use crate::time::{PATIENCE, unix_s, wait_until};
 
 /// Threads of a race: half on the Unix socket, half on loopback.
 pub const THREADS: usize = 64;
+/// "Service unavailable": nothing was accepted and nothing counted.
+const BUSY: u16 = 503;
 
 /// What the rounds of a race came to.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -123,8 +125,15 @@ pub struct Shot {
 }
 
 impl Shot {
+    /// "Try again", said of an act of which nothing was done, is obeyed: a slow machine lets some of 64 wait in vain.
     fn fire(&self, client: &mut Client) -> Fired {
-        let answer = client.send("POST", &self.path, Some(self.body.to_string().as_bytes()));
+        let begun = Instant::now();
+        let answer = loop {
+            match client.send("POST", &self.path, Some(self.body.to_string().as_bytes())) {
+                Ok(answer) if answer.status == BUSY && begun.elapsed() < PATIENCE => {}
+                answer => break answer,
+            }
+        };
         match answer {
             Ok(answer) if answer.accepted() => Fired::Accept,
             Ok(answer) if answer.rejected() => Fired::Reject,

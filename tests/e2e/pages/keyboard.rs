@@ -2,6 +2,7 @@
 
 use serde_json::json;
 use tests::browser::Browser;
+use tests::{PATIENCE, wait_until};
 
 use super::{App, PASSWORD, PHONE, base, registered, site};
 
@@ -50,11 +51,12 @@ fn tab_to(browser: &Browser, wanted: &str) {
     panic!("{wanted} is not reached on {}: {met:?}", browser.path());
 }
 
-/// The focus is at this field from the start: nothing but typing is needed.
+/// The focus is at this field from the start: nothing but typing is needed. A browser gives it with the first frame,
+/// which may come after the page has loaded.
 #[track_caller]
 fn type_into(browser: &Browser, field: &str, text: &str) {
-    let focused = browser.focused();
-    assert!(focused.starts_with(field), "{focused} has the focus on {}, not {field}", browser.path());
+    let what = format!("the focus on {} at {field}", browser.path());
+    wait_until(PATIENCE, &what, || browser.focused().starts_with(field).then_some(()));
     browser.keys(text);
 }
 
