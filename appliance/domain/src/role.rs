@@ -63,6 +63,12 @@ named! {
         OrderLetters = "letters:order",
         /// Ask for an enrolment.
         RequestEnrolment = "enrol:request",
+        /// Vet people, bind and activate their factors.
+        Vet = "enrol:vet",
+        /// See enrolments, what was vetted masked.
+        ReadEnrolments = "enrol:read",
+        /// See in an enrolment how its applicant is reached, and what was vetted.
+        ReadContacts = "enrol:contacts",
         /// Say who a user is.
         AssertUser = "user:assert",
         /// Ask a user's phone without the user's browser.
@@ -123,7 +129,7 @@ named! {
         Technician = "technician",
         /// Looks, tests a phone, sets a token aside.
         Helpdesk = "helpdesk",
-        /// Reads events and nothing else.
+        /// Reads events and enrolments, and nothing else.
         Auditor = "auditor",
         /// Registration authority.
         Ra = "ra",
@@ -147,6 +153,7 @@ const ADMIN: &[Right] = &[
     Right::TestPhone,
     Right::OrderLetters,
     Right::RequestEnrolment,
+    Right::ReadEnrolments,
     Right::ReadEvents,
     Right::Operators,
     Right::Administer,
@@ -159,10 +166,25 @@ impl Role {
             Role::Admin => ADMIN,
             Role::Technician => &[Right::Verify, Right::Provision],
             Role::Helpdesk => &[Right::ReadUsers, Right::LockTokens, Right::TestPhone, Right::OrderLetters],
-            Role::Auditor => &[Right::ReadEvents],
-            Role::Ra => &[Right::ReadUsers, Right::RevokeTokens],
-            Role::Raa => &[Right::ReadUsers, Right::RevokeTokens, Right::Operators],
-            Role::Sraa => &[Right::ReadUsers, Right::RevokeTokens, Right::ReadEvents, Right::Operators],
+            Role::Auditor => &[Right::ReadEnrolments, Right::ReadEvents],
+            Role::Ra => &[Right::ReadUsers, Right::RevokeTokens, Right::Vet, Right::ReadEnrolments],
+            Role::Raa => &[
+                Right::ReadUsers,
+                Right::RevokeTokens,
+                Right::Vet,
+                Right::ReadEnrolments,
+                Right::ReadContacts,
+                Right::Operators,
+            ],
+            Role::Sraa => &[
+                Right::ReadUsers,
+                Right::RevokeTokens,
+                Right::Vet,
+                Right::ReadEnrolments,
+                Right::ReadContacts,
+                Right::ReadEvents,
+                Right::Operators,
+            ],
         })
     }
 
@@ -227,6 +249,9 @@ phone:assert  A------
 phone:test    A-H----
 letters:order A-H----
 enrol:request A------
+enrol:vet     ----RRR
+enrol:read    A--URRR
+enrol:contacts -----RS
 user:assert   -------
 backchannel   -------
 events:read   A--U--S

@@ -1,7 +1,7 @@
 //! The acts of an enrolment, each an arrow of B.5.6 with its guards. A refusal is a value and names its reason.
 
 use super::activity::Activity;
-use super::kind::{Factor, ProofKind};
+use super::kind::{Factor, Method, ProofKind};
 use super::level::{Facts, Level};
 use super::policy::{Activator, Demand};
 use super::progress::{Order, Progress, Requester, Rules, State};
@@ -54,6 +54,18 @@ pub enum Refusal {
     /// What came out is below what was aimed at (B.6).
     #[error("the level that comes out is {}", .0.name())]
     LevelTooLow(Level),
+    /// Nobody waits under this registration code, or none was given.
+    #[error("nobody waits under this registration code")]
+    UnknownCode,
+    /// The configuration does not offer this method of vetting.
+    #[error("the method {} is not enabled: see enrol.methods", .0.name())]
+    MethodDisabled(Method),
+    /// The code of the factor was wrong.
+    #[error("the code of the factor is wrong")]
+    NotShown,
+    /// The registration authority works for other organisations.
+    #[error("the applicant's organisation is not one of the registration authority's")]
+    OutOfScope,
 }
 
 impl Refusal {
@@ -74,7 +86,24 @@ impl Refusal {
             Refusal::TokenMismatch => "enrol.token_mismatch",
             Refusal::SecondPerson => "enrol.second_person",
             Refusal::LevelTooLow(_) => "enrol.loa_too_low",
+            Refusal::UnknownCode => "enrol.code_unknown",
+            Refusal::MethodDisabled(_) => "enrol.method_disabled",
+            Refusal::NotShown => "enrol.possession_failed",
+            Refusal::OutOfScope => "enrol.out_of_scope",
         }
+    }
+
+    /// Whether it is about who asks rather than about where the enrolment stands.
+    pub fn is_about_the_person(self) -> bool {
+        matches!(
+            self,
+            Refusal::NoFirstFactor
+                | Refusal::SelfVetting
+                | Refusal::VetterTooLow
+                | Refusal::WrongActor
+                | Refusal::SecondPerson
+                | Refusal::OutOfScope
+        )
     }
 }
 
