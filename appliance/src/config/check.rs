@@ -19,6 +19,7 @@ use super::people::Notices;
 use super::people_file;
 use super::{
     Address, Config, Finding, HsmSection, Listener, Messages, ModemSection, Provisioning, TwoPerson,
+    enrolment,
 };
 use crate::texts::{self, Catalog, parts};
 
@@ -134,6 +135,7 @@ pub(super) fn check(text: &str, file: File) -> Result<Config, Vec<Finding>> {
     let provisioning = provisioning(&mut c, file.provisioning);
     let two_person = two_person(&mut c, file.two_person);
     let messages = messages(&mut c, file.messages);
+    let enrol = enrolment::check(&mut c, file.enrol);
     match (c.findings.is_empty(), hsm) {
         (true, Some(hsm)) => Ok(Config {
             state_dir: file.state_dir.into_inner(),
@@ -151,6 +153,7 @@ pub(super) fn check(text: &str, file: File) -> Result<Config, Vec<Finding>> {
             two_person,
             people,
             messages,
+            enrol,
             texts: Catalog::default(),
             idle_keys,
         }),

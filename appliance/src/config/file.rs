@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use serde::Deserialize;
 use toml::Spanned;
 
-use super::{Finding, people_file};
+use super::{Finding, enrolment, people_file};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -46,6 +46,8 @@ pub(super) struct File {
     pub(super) two_person: TwoPerson,
     #[serde(default)]
     pub(super) messages: Messages,
+    #[serde(default)]
+    pub(super) enrol: enrolment::EnrolTable,
 }
 
 #[derive(Default, Deserialize)]

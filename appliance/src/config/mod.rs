@@ -17,6 +17,7 @@ mod check;
 mod check_authenticators;
 mod check_people;
 pub mod enrol;
+pub mod enrolment;
 mod file;
 pub mod logo;
 mod messages;
@@ -61,6 +62,8 @@ pub struct Config {
     pub two_person: TwoPerson,
     /// What people meet: authenticators, flows, letters, pages.
     pub people: people::People,
+    /// Enrolments: methods of vetting, codes, who is eligible.
+    pub enrol: enrolment::Enrolments,
     /// The operator's own texts, as files.
     pub messages: Messages,
     /// Texts for people, the operator's own before the built-in ones.
@@ -214,6 +217,9 @@ pub fn load_text(path: &Path) -> Result<(Config, String), ConfigError> {
     let mut config = parse(&text).map_err(found)?;
     let line = text.lines().position(|line| line.trim_start().starts_with("[messages]")).unwrap_or(0) + 1;
     messages::load(&mut config, line).map_err(found)?;
+    let names_policy = |line: &str| line.trim_start().strip_prefix("policy").is_some();
+    let line = text.lines().position(names_policy).map_or(1, |above| above + 1);
+    enrolment::load(&mut config, line).map_err(found)?;
     if let Some(picture) = &config.people.pages.logo
         && let Err(wrong) = logo::read(picture)
     {

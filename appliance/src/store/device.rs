@@ -116,6 +116,8 @@ pub struct StockRow {
     pub lifecycle: Option<Lifecycle>,
     /// Whether it holds back a secret that the device has not committed.
     pub pending: bool,
+    /// Whether an enrolment under way holds its token (BIND-20).
+    pub issued: bool,
 }
 
 /// Devices by serial, of one batch or all, after one of them.
@@ -131,7 +133,9 @@ pub fn stock(
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
     let mut statement = connection.prepare_cached(
         "SELECT device.serial AS serial, device.batch AS batch, firmware, coalesce(lifecycle, '') AS lifecycle,
-             held_tag IS NOT NULL AS pending
+             held_tag IS NOT NULL AS pending, EXISTS (SELECT 1 FROM enrolment WHERE item = device.token_id
+                 AND enrolment.state NOT IN ('active', 'confirmed', 'rejected', 'expired', 'cancelled', 'revoked'))
+             AS issued
          FROM device LEFT JOIN token ON token.id = device.token_id
          WHERE device.serial > ?1 AND (?2 IS NULL OR device.batch = ?2) ORDER BY device.serial LIMIT ?3",
     )?;
@@ -147,6 +151,7 @@ pub fn stock(
                 if name.is_empty() { Some(None) } else { Lifecycle::from_name(&name).map(Some) }
             })?,
             pending: row.get("pending")?,
+            issued: row.get("issued")?,
         });
     }
     Ok(stock)

@@ -1,59 +1,55 @@
-//! Enrolments, their steps, and the identities that were vetted (B.4.8 to B.4.10, B.5.6).
+//! Enrolments (B.4.8, B.5.6).
 
-use domain::enrol::{Activity, Channel, Done, Factor, Level, Method, Order, Progress, Requester, State};
-use domain::event::Actor;
+use domain::canonical::Canonical;
+use domain::enrol::{Channel, Done, Factor, Level, Method, Order, Progress, Requester, State};
 use domain::token::Id;
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, params};
 
 use super::Writing;
 use super::error::StoreError;
-use super::row::Reading;
+use super::row::{Reading, is_taken};
 
 /// A stored enrolment.
 #[derive(Clone, Debug)]
 pub struct EnrolmentRow {
     /// What is fixed.
     pub order: Order,
+    /// Through which application it was asked for; an operator's is the one named `console`.
+    pub application: Id,
+    /// Whose registration authorities may vet; empty for all of them.
+    pub organisation: String,
     /// What moves.
     pub progress: Progress,
     /// HMAC of the registration code.
     pub code_mac: Option<[u8; 32]>,
     /// Sealed: what the request said of the user.
     pub info: Option<Vec<u8>>,
+    /// Version of the rule that gave the level.
+    pub rule: Option<u32>,
+    /// When the applicant was reminded of the code, in steady Unix milliseconds.
+    pub reminded_at: Option<i64>,
     /// Why it ended.
     pub reason: Option<String>,
     /// Unix milliseconds.
     pub created_at: i64,
-    /// MAC over order, progress and code.
-    pub state_mac: [u8; 32],
+    /// MAC over [`EnrolmentRow::bytes`].
+    pub mac: [u8; 32],
 }
 
 impl EnrolmentRow {
-    /// The bytes under the MAC.
+    /// The bytes under the row's MAC: all of it.
     pub fn bytes(&self) -> Vec<u8> {
-        self.progress.bytes(&self.order, self.code_mac.as_ref())
+        Canonical::new("countersign enrolment row 1")
+            .bytes(&self.progress.bytes(&self.order, self.code_mac.as_ref()))
+            .bytes(&self.application)
+            .text(&self.organisation)
+            .optional(self.info.as_deref())
+            .int(self.rule.map_or(-1, i64::from))
+            .int(self.reminded_at.unwrap_or(-1))
+            .optional(self.reason.as_deref().map(str::as_bytes))
+            .int(self.created_at)
+            .finish()
     }
-}
-
-/// One step of an enrolment (BIND-41).
-#[derive(Clone, Debug)]
-pub struct StepRow {
-    /// Which activity.
-    pub activity: Activity,
-    /// Unix milliseconds.
-    pub at: i64,
-    /// Who did it, in which role.
-    pub actor: (String, String, String),
-    /// Where, or over what.
-    pub place: Option<String>,
-    /// What came of it: `ok`, or a reason.
-    pub result: String,
-    /// SHA-256 of what went in.
-    pub digest: [u8; 32],
-    /// Sealed words of who did it.
-    pub remark: Option<Vec<u8>>,
-    /// Its event.
-    pub event_seq: i64,
 }
 
 fn read(row: &Reading<'_>) -> Result<EnrolmentRow, StoreError> {
@@ -90,11 +86,15 @@ fn read(row: &Reading<'_>) -> Result<EnrolmentRow, StoreError> {
             level: row.parse("level", level)?,
             acted_at_ms: row.get("acted_at")?,
         },
+        application: row.bytes("application_id")?,
+        organisation: row.get("organisation")?,
         code_mac: row.optional_bytes("code_mac")?,
         info: row.get("info")?,
+        rule: row.get("rule")?,
+        reminded_at: row.get("reminded_at")?,
         reason: row.get("reason")?,
         created_at: row.get("created_at")?,
-        state_mac: row.bytes("state_mac")?,
+        mac: row.bytes("mac")?,
     })
 }
 
@@ -129,11 +129,87 @@ pub fn by_code(connection: &Connection, code_mac: &[u8; 32]) -> Result<Option<En
     Ok(many(connection, sql, params![code_mac])?.into_iter().next())
 }
 
+/// Whether an enrolment under way holds a token or a phone.
+///
+/// # Errors
+/// SQLite's.
+pub fn is_held(connection: &Connection, item: &Id) -> Result<bool, StoreError> {
+    let sql =
+        "SELECT EXISTS (SELECT 1 FROM enrolment WHERE item = ?1 AND state NOT IN ('active', 'confirmed',
+                   'rejected', 'expired', 'cancelled', 'revoked'))";
+    Ok(connection.prepare_cached(sql)?.query_row([item], |row| row.get(0))?)
+}
+
+/// The enrolment by which a token or a phone is bound.
+///
+/// # Errors
+/// SQLite's, or a row that does not parse.
+pub fn of_item(connection: &Connection, item: &Id) -> Result<Option<EnrolmentRow>, StoreError> {
+    let sql = "SELECT * FROM enrolment WHERE item = ?1 AND state IN ('active', 'confirmed') ORDER BY id DESC LIMIT 1";
+    Ok(many(connection, sql, params![item])?.into_iter().next())
+}
+
+/// Bindings in effect whose token has ended, or whose phone is gone.
+///
+/// # Errors
+/// SQLite's, or a row that does not parse.
+pub fn orphaned(connection: &Connection, limit: usize) -> Result<Vec<EnrolmentRow>, StoreError> {
+    let sql = "SELECT * FROM enrolment WHERE state IN ('active', 'confirmed')
+                   AND NOT EXISTS (SELECT 1 FROM token WHERE token.id = item AND lifecycle <> 'revoked')
+                   AND NOT EXISTS (SELECT 1 FROM phone WHERE phone.id = item) LIMIT ?1";
+    many(connection, sql, params![i64::try_from(limit).unwrap_or(i64::MAX)])
+}
+
+/// Bindings in effect whose user was not told yet.
+///
+/// # Errors
+/// SQLite's, or a row that does not parse.
+pub fn untold(connection: &Connection, before: i64, limit: usize) -> Result<Vec<EnrolmentRow>, StoreError> {
+    let sql = "SELECT * FROM enrolment WHERE state = 'active' AND acted_at <= ?1 LIMIT ?2";
+    many(connection, sql, params![before, i64::try_from(limit).unwrap_or(i64::MAX)])
+}
+
+/// Enrolments with a code from before `issued_before` that nobody was reminded of.
+///
+/// # Errors
+/// SQLite's, or a row that does not parse.
+pub fn to_remind(
+    connection: &Connection,
+    issued_before: i64,
+    limit: usize,
+) -> Result<Vec<EnrolmentRow>, StoreError> {
+    let sql = "SELECT * FROM enrolment WHERE state IN ('code_issued', 'scheduled') AND reminded_at IS NULL
+                   AND acted_at <= ?1 LIMIT ?2";
+    many(connection, sql, params![issued_before, i64::try_from(limit).unwrap_or(i64::MAX)])
+}
+
+/// How many enrolments there are of a method, in a state, with a level.
+pub type Count = (String, String, Option<String>, u64);
+
+/// Counts of enrolments, by method, state and level.
+///
+/// # Errors
+/// SQLite's.
+pub fn counts(connection: &Connection) -> Result<Vec<Count>, StoreError> {
+    let sql = "SELECT method, state, level, count(*) FROM enrolment GROUP BY method, state, level
+               ORDER BY method, state, level";
+    let mut statement = connection.prepare_cached(sql)?;
+    let count = |n: i64| u64::try_from(n).unwrap_or(0);
+    let rows =
+        statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, count(row.get(3)?))))?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
 /// Enrolments that are under way and were not touched since, or whose code is over; some of them may not be over yet.
 ///
 /// # Errors
 /// SQLite's, or a row that does not parse.
-pub fn resting(connection: &Connection, since: i64, now: i64, limit: usize) -> Result<Vec<EnrolmentRow>, StoreError> {
+pub fn resting(
+    connection: &Connection,
+    since: i64,
+    now: i64,
+    limit: usize,
+) -> Result<Vec<EnrolmentRow>, StoreError> {
     let sql = "SELECT * FROM enrolment WHERE state NOT IN ('active', 'confirmed', 'rejected', 'expired', 'cancelled',
                    'revoked') AND (acted_at <= ?1 OR code_until <= ?2) LIMIT ?3";
     many(connection, sql, params![since, now, i64::try_from(limit).unwrap_or(i64::MAX)])
@@ -163,31 +239,36 @@ pub fn list(connection: &Connection, filter: &Filter) -> Result<Vec<EnrolmentRow
     many(connection, sql, params![filter.after, filter.user, filter.state.map(State::name), limit])
 }
 
-/// How many of a user's enrolments are under way.
+/// How many of a user's enrolments are under way, but for one of them.
 ///
 /// # Errors
 /// SQLite's.
-pub fn open_count(connection: &Connection, user: &Id) -> Result<usize, StoreError> {
-    let sql = "SELECT count(*) FROM enrolment WHERE user_id = ?1 AND state NOT IN ('active', 'confirmed', 'rejected',
+pub fn open_count(connection: &Connection, user: &Id, but: &Id) -> Result<usize, StoreError> {
+    let sql = "SELECT count(*) FROM enrolment WHERE user_id = ?1 AND id <> ?2 AND state NOT IN ('active', 'confirmed', 'rejected',
                    'expired', 'cancelled', 'revoked')";
-    let count: i64 = connection.prepare_cached(sql)?.query_row([user], |row| row.get(0))?;
+    let count: i64 = connection.prepare_cached(sql)?.query_row([user, but], |row| row.get(0))?;
     Ok(usize::try_from(count).unwrap_or(usize::MAX))
+}
+
+/// A token or phone that another enrolment holds.
+fn held(error: rusqlite::Error) -> StoreError {
+    if is_taken(&error) { StoreError::Exists("an enrolment of this token or phone") } else { error.into() }
 }
 
 /// Writes a new enrolment.
 ///
 /// # Errors
-/// SQLite's.
+/// [`StoreError::Exists`] when another one holds the token or the phone; SQLite's.
 pub fn insert(writing: &mut Writing<'_>, row: &EnrolmentRow) -> Result<(), StoreError> {
     let (order, progress) = (&row.order, &row.progress);
-    writing.tx.prepare_cached(
+    let mut statement = writing.tx.prepare_cached(
         "INSERT INTO enrolment (id, user_id, factor_index, channel, requested_by, method, target, policy, state, done,
              factor, item, eligible_at, code_mac, code_until, vetter, second_vetter, vouched, security_features, level,
-             acted_at, info, reason, created_at, state_mac)
+             acted_at, info, reason, created_at, mac, application_id, organisation, rule, reminded_at)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22,
-             ?23, ?24, ?25)",
-    )?
-    .execute(params![
+             ?23, ?24, ?25, ?26, ?27, ?28, ?29)",
+    )?;
+    let inserted = statement.execute(params![
         order.id,
         order.user,
         order.factor_index,
@@ -212,26 +293,34 @@ pub fn insert(writing: &mut Writing<'_>, row: &EnrolmentRow) -> Result<(), Store
         row.info,
         row.reason,
         row.created_at,
-        row.state_mac,
-    ])?;
-    Ok(())
+        row.mac,
+        row.application,
+        row.organisation,
+        row.rule,
+        row.reminded_at,
+    ]);
+    inserted.map(drop).map_err(held)
 }
 
 /// Moves an enrolment on; false when it is not as it was loaded.
 ///
 /// # Errors
 /// SQLite's.
-pub fn put(writing: &mut Writing<'_>, loaded: &EnrolmentRow, next: &EnrolmentRow) -> Result<bool, StoreError> {
+pub fn put(
+    writing: &mut Writing<'_>,
+    loaded: &EnrolmentRow,
+    next: &EnrolmentRow,
+) -> Result<bool, StoreError> {
     let progress = &next.progress;
-    let changed = writing.tx.prepare_cached(
+    let mut statement = writing.tx.prepare_cached(
         "UPDATE enrolment SET state = ?3, done = ?4, factor = ?5, item = ?6, eligible_at = ?7, code_mac = ?8,
              code_until = ?9, vetter = ?10, second_vetter = ?11, vouched = ?12, security_features = ?13, level = ?14,
-             acted_at = ?15, reason = ?16, state_mac = ?17
-         WHERE id = ?1 AND state_mac = ?2",
-    )?
-    .execute(params![
+             acted_at = ?15, reason = ?16, mac = ?17, rule = ?18, reminded_at = ?19
+         WHERE id = ?1 AND mac = ?2",
+    )?;
+    let changed = statement.execute(params![
         loaded.order.id,
-        loaded.state_mac,
+        loaded.mac,
         progress.state.name(),
         progress.done.bits(),
         progress.factor.map(Factor::name),
@@ -246,120 +335,9 @@ pub fn put(writing: &mut Writing<'_>, loaded: &EnrolmentRow, next: &EnrolmentRow
         progress.level.map(Level::name),
         progress.acted_at_ms,
         next.reason,
-        next.state_mac,
-    ])?;
-    Ok(changed == 1)
-}
-
-/// Writes the next step of an enrolment.
-///
-/// # Errors
-/// SQLite's.
-pub fn insert_step(writing: &mut Writing<'_>, enrolment: &Id, step: &StepRow) -> Result<(), StoreError> {
-    let (kind, id, role) = &step.actor;
-    writing.tx.prepare_cached(
-        "INSERT INTO enrolment_step (enrolment_id, nth, activity, at, actor_kind, actor_id, actor_role, place, result,
-             digest, remark, event_seq)
-         SELECT ?1, coalesce(max(nth), 0) + 1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11
-         FROM enrolment_step WHERE enrolment_id = ?1",
-    )?
-    .execute(params![
-        enrolment,
-        step.activity.name(),
-        step.at,
-        kind,
-        id,
-        role,
-        step.place,
-        step.result,
-        step.digest,
-        step.remark,
-        step.event_seq,
-    ])?;
-    Ok(())
-}
-
-/// How events name who did a step.
-pub fn actor_of(actor: &Actor) -> (String, String, String) {
-    (actor.kind.to_owned(), actor.id.clone(), actor.role.clone())
-}
-
-/// The steps of an enrolment, in their order.
-///
-/// # Errors
-/// SQLite's, or a row that does not parse.
-pub fn steps(connection: &Connection, enrolment: &Id) -> Result<Vec<StepRow>, StoreError> {
-    let mut statement =
-        connection.prepare_cached("SELECT * FROM enrolment_step WHERE enrolment_id = ?1 ORDER BY nth")?;
-    let mut rows = statement.query([enrolment])?;
-    let mut found = Vec::new();
-    while let Some(row) = rows.next()? {
-        let row = Reading::new(row, "enrolment_step", "enrolment_id");
-        found.push(StepRow {
-            activity: row.parse("activity", |name: String| Activity::from_name(&name))?,
-            at: row.get("at")?,
-            actor: (row.get("actor_kind")?, row.get("actor_id")?, row.get("actor_role")?),
-            place: row.get("place")?,
-            result: row.get("result")?,
-            digest: row.bytes("digest")?,
-            remark: row.get("remark")?,
-            event_seq: row.get("event_seq")?,
-        });
-    }
-    Ok(found)
-}
-
-/// Keeps what was vetted, sealed.
-///
-/// # Errors
-/// SQLite's.
-pub fn put_identity(
-    writing: &mut Writing<'_>,
-    enrolment: &Id,
-    record: &[u8],
-    recorded_at: i64,
-) -> Result<(), StoreError> {
-    writing.tx.execute(
-        "INSERT OR REPLACE INTO vetting_identity (enrolment_id, record, recorded_at) VALUES (?1, ?2, ?3)",
-        params![enrolment, record, recorded_at],
-    )?;
-    Ok(())
-}
-
-/// The sealed record of who was vetted.
-///
-/// # Errors
-/// SQLite's.
-pub fn identity(connection: &Connection, enrolment: &Id) -> Result<Option<Vec<u8>>, StoreError> {
-    let mut statement =
-        connection.prepare_cached("SELECT record FROM vetting_identity WHERE enrolment_id = ?1")?;
-    Ok(statement.query_row([enrolment], |row| row.get(0)).optional()?)
-}
-
-/// Marks a record whose process ended without a binding: it goes sooner.
-///
-/// # Errors
-/// SQLite's.
-pub fn unuse_identity(writing: &mut Writing<'_>, enrolment: &Id, at: i64) -> Result<(), StoreError> {
-    writing.tx.execute(
-        "UPDATE vetting_identity SET unused_at = ?2 WHERE enrolment_id = ?1 AND unused_at IS NULL",
-        params![enrolment, at],
-    )?;
-    Ok(())
-}
-
-/// Erases records that nobody needs any more: unused ones since `unused_before`; `limit` at the most. How many went.
-///
-/// # Errors
-/// SQLite's.
-pub fn sweep_identities(
-    writing: &mut Writing<'_>,
-    unused_before: i64,
-    limit: usize,
-) -> Result<usize, StoreError> {
-    Ok(writing.tx.execute(
-        "DELETE FROM vetting_identity WHERE enrolment_id IN
-             (SELECT enrolment_id FROM vetting_identity WHERE unused_at <= ?1 LIMIT ?2)",
-        params![unused_before, i64::try_from(limit).unwrap_or(i64::MAX)],
-    )?)
+        next.mac,
+        next.rule,
+        next.reminded_at,
+    ]);
+    Ok(changed.map_err(held)? == 1)
 }

@@ -176,3 +176,12 @@ pub fn sweep(writing: &mut Writing<'_>, now: &Now) -> Result<usize, StoreError> 
     )?;
     Ok(statement.execute(params![now.boot.0, boot_ms, SWEEP_MAX])?)
 }
+
+/// Removes the flows of a user.
+///
+/// # Errors
+/// SQLite's.
+pub fn remove_of_user(writing: &mut Writing<'_>, user: &Id) -> Result<(), StoreError> {
+    writing.tx.execute("DELETE FROM flow WHERE user_id = ?1", [user])?;
+    Ok(())
+}

@@ -12,10 +12,12 @@ use rusqlite::{Connection, OpenFlags};
 use rusqlite_migration::{M, Migrations};
 
 pub mod application;
+pub mod appointment;
 pub mod approval;
 pub mod backchannel;
 pub mod challenge;
 pub mod device;
+pub mod enrolment;
 pub mod error;
 pub mod event;
 pub mod flow;
@@ -31,6 +33,7 @@ mod row;
 pub mod sms_sent;
 pub mod token;
 pub mod user;
+pub mod vetting;
 mod writer;
 
 pub use error::StoreError;
@@ -52,6 +55,7 @@ const STEPS: &[M<'static>] = &[
     M::up(include_str!("schema/0004_operators.sql")),
     M::up(include_str!("schema/0005_people.sql")),
     M::up(include_str!("schema/0006_integrity.sql")),
+    M::up(include_str!("schema/0007_enrolment.sql")),
 ];
 const MIGRATIONS: Migrations<'static> = Migrations::from_slice(STEPS);
 
@@ -80,6 +84,8 @@ impl Store {
         connection.pragma_update(None, "foreign_keys", false)?;
         MIGRATIONS.to_latest(&mut connection)?;
         connection.pragma_update(None, "foreign_keys", true)?;
+        // What is erased is overwritten: a person who is forgotten leaves nothing in free pages.
+        connection.pragma_update(None, "secure_delete", true)?;
         let head = event::head(&connection)?;
         let writer = writer::Writer::start(connection, head).map_err(|source| open_error(&path, source))?;
         Ok(Store { path, writer: Some(writer), readers: Mutex::new(Vec::new()), _lock: lock })

@@ -326,3 +326,26 @@ pub fn rebind(writing: &mut Writing<'_>, loaded: &TokenRow, next: &TokenRow) -> 
     )?;
     Ok(changed == 1)
 }
+
+/// Gives a token its user, its level or both, under new MACs, when a binding takes effect. True when this call did it.
+///
+/// # Errors
+/// SQLite's.
+pub fn bind(writing: &mut Writing<'_>, loaded: &TokenRow, next: &TokenRow) -> Result<bool, StoreError> {
+    let changed = writing.tx.execute(
+        "UPDATE token SET user_id = ?1, loa = ?2, record_mac = ?3, lifecycle = ?4, epoch = ?5, state_mac = ?6
+         WHERE id = ?7 AND state_mac = ?8 AND record_mac = ?9 AND lifecycle IN ('in_stock', 'active')",
+        params![
+            next.user_id,
+            next.loa,
+            next.record_mac,
+            next.state.lifecycle.name(),
+            next.state.epoch,
+            next.state_mac,
+            loaded.id,
+            loaded.state_mac,
+            loaded.record_mac,
+        ],
+    )?;
+    Ok(changed == 1)
+}

@@ -274,3 +274,29 @@ pub fn unsealed(connection: &Connection, after: &[u8], limit: usize) -> Result<V
     }
     Ok(users)
 }
+
+/// Forgets a person: the row stays for what refers to it, under a name that says nothing, without the person's key.
+/// True when this call did it.
+///
+/// # Errors
+/// SQLite's.
+pub fn forget(writing: &mut Writing<'_>, loaded: &UserRow, next: &UserRow) -> Result<bool, StoreError> {
+    let changed = writing.tx.execute(
+        "UPDATE user SET name = ?1, user_ref = ?2, lang = ?3, state = ?4, person_key = NULL, contact_phone = NULL,
+             email = NULL, postal_address = NULL, password_hash = NULL, active_method = ?5, next_method = NULL,
+             skips = ?6, failures = 0, mac = ?7, account_mac = NULL
+         WHERE id = ?8 AND mac IS ?9",
+        params![
+            next.name.as_str(),
+            next.user_ref,
+            next.lang,
+            next.state,
+            next.active_method.name(),
+            next.skips,
+            next.mac,
+            loaded.id,
+            loaded.mac,
+        ],
+    )?;
+    Ok(changed == 1)
+}
