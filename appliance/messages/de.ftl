@@ -112,6 +112,11 @@ notice-new-number = Diese Nummer ist jetzt für Ihr Konto registriert. Die früh
 test-message = Dies ist eine Testnachricht Ihres Einmalpasswort-Dienstes.
 email-subject = Ihr Code
 email-body = Ihr Code lautet { $code }. Er gilt { $minutes } Minuten. Niemand wird Sie danach fragen.
+enrol-notice-active = Ein neuer Faktor ist mit Ihrem Konto verbunden. Waren Sie das nicht, melden Sie es bitte Ihrem Helpdesk.
+enrol-notice-rejected = Ein Antrag auf einen neuen Faktor für Ihr Konto wurde abgelehnt. Es wurde nichts aktiviert.
+enrol-notice-code = Ihr Registrierungscode wartet noch: Bitte kommen Sie damit an den Registrierungsschalter.
+enrol-mail-subject = Ihre Registrierung
+enrol-mail-code = Ihr Registrierungscode ist { $code }. Bringen Sie ihn bis { $until } an den Registrierungsschalter.
 
 authenticator_sms_enter-username_error_no-user-or-phonenumber = Es gibt diesen Benutzer nicht, oder es ist keine Nummer registriert.
 authenticator_sms_enter-username_error_too-many-attempts = Es wurden zu viele Nachrichten gesendet. Bitte versuchen Sie es später wieder.

@@ -112,6 +112,11 @@ notice-new-number = This number is now registered for your account. The former o
 test-message = This is a test message from your one-time password service.
 email-subject = Your code
 email-body = Your code is { $code }. It is valid for { $minutes } minutes. Nobody will ask you for it.
+enrol-notice-active = A new factor is bound to your account. If it was not you, please tell your help desk.
+enrol-notice-rejected = A request for a new factor of your account was refused. Nothing has been activated.
+enrol-notice-code = Your registration code is still waiting: please come to the registration desk with it.
+enrol-mail-subject = Your registration
+enrol-mail-code = Your registration code is { $code }. Bring it to the registration desk by { $until }.
 
 authenticator_sms_enter-username_error_no-user-or-phonenumber = There is no such user, or no number is registered.
 authenticator_sms_enter-username_error_too-many-attempts = Too many messages were sent. Please try again later.

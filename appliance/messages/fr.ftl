@@ -112,6 +112,11 @@ notice-new-number = Ce numéro est maintenant enregistré pour votre compte. L'a
 test-message = Ceci est un message de test de votre service de mots de passe à usage unique.
 email-subject = Votre code
 email-body = Votre code est { $code }. Il est valable { $minutes } minutes. Personne ne vous le demandera.
+enrol-notice-active = Un nouveau facteur est lié à votre compte. Si ce n'était pas vous, veuillez avertir votre assistance.
+enrol-notice-rejected = Une demande de nouveau facteur pour votre compte a été refusée. Rien n'a été activé.
+enrol-notice-code = Votre code d'enregistrement attend encore : veuillez vous présenter au guichet avec ce code.
+enrol-mail-subject = Votre enregistrement
+enrol-mail-code = Votre code d'enregistrement est { $code }. Apportez-le au guichet au plus tard le { $until }.
 
 authenticator_sms_enter-username_error_no-user-or-phonenumber = Cet utilisateur n’existe pas, ou aucun numéro n’est enregistré.
 authenticator_sms_enter-username_error_too-many-attempts = Trop de messages ont été envoyés. Veuillez réessayer plus tard.

@@ -112,6 +112,11 @@ notice-new-number = Questo numero è ora registrato per il suo conto. Quello pre
 test-message = Questo è un messaggio di prova del suo servizio di password monouso.
 email-subject = Il suo codice
 email-body = Il suo codice è { $code }. È valido per { $minutes } minuti. Nessuno glielo chiederà.
+enrol-notice-active = Un nuovo fattore è collegato al Suo conto. Se non è stato Lei, avverta il Suo servizio di assistenza.
+enrol-notice-rejected = Una richiesta di un nuovo fattore per il Suo conto è stata rifiutata. Non è stato attivato nulla.
+enrol-notice-code = Il Suo codice di registrazione è ancora in attesa: venga allo sportello con il codice.
+enrol-mail-subject = La Sua registrazione
+enrol-mail-code = Il Suo codice di registrazione è { $code }. Lo porti allo sportello entro il { $until }.
 
 authenticator_sms_enter-username_error_no-user-or-phonenumber = Questo utente non esiste, o nessun numero è registrato.
 authenticator_sms_enter-username_error_too-many-attempts = Sono stati inviati troppi messaggi. Riprovi più tardi.

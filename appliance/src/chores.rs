@@ -9,7 +9,7 @@ use parking_lot::{Condvar, Mutex};
 
 use crate::appliance::Appliance;
 use crate::error::FlowError;
-use crate::flows::{backchannel, former, journey, letters};
+use crate::flows::{backchannel, enrol, former, journey, letters};
 use crate::live::Live;
 use crate::store::{StoreError, meta};
 
@@ -19,6 +19,8 @@ const FLOWS: Duration = Duration::from_secs(30);
 const LINKS: Duration = Duration::from_secs(5);
 /// How often letters are ended, their files erased, and what a crash has left of them finished.
 const LETTERS: Duration = Duration::from_secs(60);
+/// How often enrolments are ended, and applicants reminded.
+const ENROLMENTS: Duration = Duration::from_secs(10);
 /// How often the schedules of letters are looked at.
 const SCHEDULES: Duration = Duration::from_secs(1);
 /// How often rows of a former schema are looked for, until they are sealed.
@@ -77,6 +79,7 @@ fn run(live: &Live, switch: &Switch) {
         chore("flows", FLOWS, |app, _| journey::sweep(app)),
         chore("links", LINKS, |app, _| journey::link::end_overdue(app)),
         chore("back-channels", FLOWS, |app, _| backchannel::sweep(app)),
+        chore("enrolments", ENROLMENTS, |app, _| enrol::keep::all(app)),
         chore("letters", LETTERS, |app, _| letters::keep::all(app)),
         chore("sms-iak letters", SCHEDULES, |app, switch| scheduled(app, switch, Kind::SmsIak)),
         chore("oath letters", SCHEDULES, |app, switch| scheduled(app, switch, Kind::Oath)),

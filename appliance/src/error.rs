@@ -26,6 +26,9 @@ pub enum FlowError {
     /// A flow is somewhere else than the answer supposes; the text is the key of what went wrong.
     #[error("{0}")]
     Step(&'static str),
+    /// The rules of enrolments say no.
+    #[error("{0}")]
+    Enrol(#[from] domain::enrol::Refusal),
     /// Who asks may not.
     #[error("{0}")]
     Forbidden(String),

@@ -110,6 +110,7 @@ pub(super) struct Part {
 fn view(row: StockRow) -> wire::StockItem {
     let state = match row.lifecycle {
         _ if row.pending => "pending",
+        Some(Lifecycle::InStock) if row.issued => "issued",
         None => "empty",
         Some(Lifecycle::Active) => "assigned",
         Some(lifecycle) => lifecycle.name(),

@@ -28,6 +28,23 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
     }
 }
 
+/// A JSON body that may be left out.
+pub(super) struct Maybe<T>(pub(super) T);
+
+impl<T: DeserializeOwned + Default, S: Send + Sync> FromRequest<S> for Maybe<T> {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, Self::Rejection> {
+        let bytes = read(request).await?;
+        if bytes.is_empty() {
+            return Ok(Maybe(T::default()));
+        }
+        serde_json::from_slice(&bytes).map(Maybe).map_err(|error| {
+            ApiError::malformed(format!("the body is not what it should be: {}", told(&error)))
+        })
+    }
+}
+
 /// What may be said of a JSON error: names of fields and places, never a value, which may be a code.
 fn told(error: &serde_json::Error) -> String {
     let text = error.to_string();

@@ -120,6 +120,10 @@ impl From<FlowError> for ApiError {
             FlowError::NotFound(what) => Self::not_found(what),
             FlowError::Forbidden(detail) => Self::forbidden(detail),
             FlowError::Conflict(_) => Self::new(StatusCode::CONFLICT, "conflict", detail),
+            FlowError::Enrol(refusal) if refusal.is_about_the_person() => {
+                Self::new(StatusCode::FORBIDDEN, refusal.code(), detail)
+            }
+            FlowError::Enrol(refusal) => Self::new(StatusCode::CONFLICT, refusal.code(), detail),
             FlowError::Step(key) => Self::new(StatusCode::CONFLICT, key, detail),
             FlowError::Invalid(_) => Self::malformed(detail),
             FlowError::NoUserOrPhone => Self::new(StatusCode::NOT_FOUND, "no-user-or-phonenumber", detail),
@@ -181,9 +185,9 @@ impl utoipa::IntoResponses for ApiError {
         let rows = [
             ("400", "`malformed`: the request is not what it should be"),
             ("401", "`unauthorised`: no valid key"),
-            ("403", "`forbidden`: the caller may not do this"),
+            ("403", "`forbidden`, or `enrol.` and a reason: the caller may not do this"),
             ("404", "`not-found`, or `no-user-or-phonenumber`"),
-            ("409", "`conflict`: it does not fit what is there"),
+            ("409", "`conflict`, or `enrol.` and a reason: it does not fit what is there"),
             ("413", "`too-large`: the body has more than 16 KiB"),
             ("429", "`rate-limited`: try again after `Retry-After` seconds"),
             (

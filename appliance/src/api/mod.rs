@@ -25,6 +25,7 @@ mod bench;
 mod body;
 mod challenges;
 mod config;
+mod enrolments;
 mod error;
 mod events;
 mod flows;
@@ -41,6 +42,7 @@ pub(crate) mod status;
 mod tokens;
 mod users;
 mod verify;
+mod vetting;
 pub mod wire;
 
 pub use auth::Peer;
@@ -196,6 +198,40 @@ fn people(router: Routes) -> Routes {
         .routes(routes!(letters::hand_over))
 }
 
+/// Enrolments, what registration authorities do, and forgetting.
+fn enrolment(router: Routes) -> Routes {
+    router
+        .routes(routes!(enrolments::request, enrolments::list))
+        .routes(routes!(enrolments::report))
+        .routes(routes!(enrolments::show))
+        .routes(routes!(enrolments::activities))
+        .routes(routes!(enrolments::factor))
+        .routes(routes!(enrolments::send))
+        .routes(routes!(enrolments::possession))
+        .routes(routes!(enrolments::code))
+        .routes(routes!(enrolments::book, enrolments::give_back))
+        .routes(routes!(enrolments::cancel))
+        .routes(routes!(enrolments::revoke))
+        .routes(routes!(enrolments::identity, enrolments::erase))
+        .routes(routes!(enrolments::forget))
+        .routes(routes!(vetting::offer, vetting::appointments))
+        .routes(routes!(vetting::begin_by_code))
+        .routes(routes!(vetting::begin))
+        .routes(routes!(vetting::proof))
+        .routes(routes!(vetting::liveness))
+        .routes(routes!(vetting::source))
+        .routes(routes!(vetting::record))
+        .routes(routes!(vetting::second))
+        .routes(routes!(vetting::again))
+        .routes(routes!(vetting::assertion))
+        .routes(routes!(vetting::token))
+        .routes(routes!(vetting::hand_over))
+        .routes(routes!(vetting::bind))
+        .routes(routes!(vetting::activate))
+        .routes(routes!(vetting::confirm))
+        .routes(routes!(vetting::reject))
+}
+
 /// The bench.
 fn hardware(router: Routes) -> Routes {
     router
@@ -239,7 +275,7 @@ fn operation(router: Routes) -> Routes {
 
 fn described() -> (Router<Arc<Api>>, utoipa::openapi::OpenApi) {
     let router = OpenApiRouter::with_openapi(Description::openapi());
-    operation(hardware(people(logins(router)))).split_for_parts()
+    operation(hardware(enrolment(people(logins(router))))).split_for_parts()
 }
 
 /// The API's description as it is served and as `docs/openapi.json` holds it.

@@ -11,11 +11,13 @@ use domain::token::{Factor, Policy};
 use oath::{Algorithm, CodeFormat, Digits, Period, Truncation};
 
 use super::auth::Authenticated;
-use super::body::{Json, Path, Query};
+use super::body::{Json, Maybe, Path, Query};
+use super::enrolments::{REVOKED, why};
 use super::error::ApiError;
 use super::users::{Page, user_name};
 use super::{Api, wire};
 use crate::clock::rfc3339;
+use crate::flows::enrol;
 use crate::flows::resync;
 use crate::flows::tokens::{self, Change};
 use crate::qr;
@@ -206,9 +208,10 @@ pub(super) async fn show(
     Ok(axum::Json(found))
 }
 
-/// Suspend, resume, revoke or unlock a token.
+/// Suspend, resume, revoke or unlock a token. A revocation may say why; a binding by an enrolment ends with it.
 #[utoipa::path(post, path = "/v1/tokens/{serial}/{change}", tag = "tokens", operation_id = "change_token",
     params(("serial" = String, Path), ("change" = String, Path, description = "suspend, resume, revoke or unlock")),
+    request_body(content = wire::Revocation, description = "Of a revocation; may be left out"),
     responses(ApiError,
         (status = 200, description = "Changed", body = wire::Token),
     ))]
@@ -216,6 +219,7 @@ pub(super) async fn change(
     State(api): State<Arc<Api>>,
     Authenticated(caller): Authenticated,
     Path((text, change)): Path<(String, String)>,
+    Maybe(revocation): Maybe<wire::Revocation>,
 ) -> Result<axum::Json<wire::Token>, ApiError> {
     let serial = serial(&text)?;
     let (change, right) = match change.as_str() {
@@ -227,7 +231,12 @@ pub(super) async fn change(
     };
     let changed = api
         .act_as(caller, right, move |app, caller| {
-            let row = tokens::change(app, caller, &serial, change)?;
+            let row = if change == Change::Revoke {
+                let reason = revocation.reason.as_deref().unwrap_or(REVOKED);
+                enrol::revoke_token(app, caller, &serial, reason, why(caller, &revocation))?
+            } else {
+                tokens::change(app, caller, &serial, change)?
+            };
             Ok(view(&row, row.state.is_locked(&app.clock.now())))
         })
         .await?;

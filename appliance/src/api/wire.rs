@@ -4,11 +4,13 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use zeroize::Zeroizing;
 
+mod enrolments;
 mod flows;
 mod letters;
 mod methods;
 mod people;
 
+pub use enrolments::*;
 pub use flows::*;
 pub use letters::*;
 pub use methods::*;

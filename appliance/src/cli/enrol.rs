@@ -1,5 +1,5 @@
-//! `countersign enrol ...`: the activities of an enrolment, and the policy that says which of them are asked for
-//! (BIND-30, B.7). Needs no daemon.
+//! `countersign enrol catalogue|policy`: the activities of an enrolment, and the policy that says which of them are asked
+//! for (BIND-30, B.7). Needs no daemon.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -11,16 +11,18 @@ use domain::enrol::{Activity, Level, Method};
 use serde::Serialize;
 
 use super::output::{Failure, print, table};
-use super::{EXIT_DONE, Global};
+use super::{EXIT_DONE, Global, enrolment};
 use crate::config::enrol;
 
 /// Largest policy file, in bytes.
 const FILE_MAX: u64 = 256 * 1024;
 
-/// Enrolments: what has to be done to bind a factor to a person. Needs no daemon.
+/// Enrolments: from the request for a factor to its binding.
 #[derive(Subcommand)]
 pub(super) enum EnrolCommand {
-    /// List the activities: what goes in, what comes out, what happens without it.
+    #[command(flatten)]
+    Act(enrolment::Act),
+    /// List the activities: what goes in, what comes out, what happens without it. Needs no daemon.
     Catalogue {
         /// What a policy of your own asks for, in place of the shipped one.
         #[arg(long, value_name = "FILE")]
@@ -29,7 +31,7 @@ pub(super) enum EnrolCommand {
         #[arg(long)]
         method: Option<String>,
     },
-    /// Show the shipped policy, or check one of your own.
+    /// Show the shipped policy, or check one of your own. Needs no daemon.
     #[command(subcommand)]
     Policy(PolicyCommand),
 }
@@ -74,15 +76,16 @@ struct Read {
     columns: usize,
 }
 
-pub(super) fn run(global: &Global, command: &EnrolCommand) -> Result<ExitCode, Failure> {
+pub(super) fn run(global: &Global, command: EnrolCommand) -> Result<ExitCode, Failure> {
     match command {
+        EnrolCommand::Act(act) => enrolment::run(global, act),
         EnrolCommand::Catalogue { policy, method } => catalogue(global, policy.as_deref(), method.as_deref()),
         EnrolCommand::Policy(PolicyCommand::Show) => {
             print!("{}", enrol::SHIPPED);
             Ok(ExitCode::from(EXIT_DONE))
         }
         EnrolCommand::Policy(PolicyCommand::Check { file }) => {
-            let policy = read(file)?;
+            let policy = read(&file)?;
             let read = Read { version: policy.version, columns: policy.columns.len() };
             print(global, &read, |read| {
                 format!(

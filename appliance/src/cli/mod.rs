@@ -15,6 +15,7 @@ mod client;
 mod config;
 mod demo;
 mod enrol;
+mod enrolment;
 mod events;
 mod hsm;
 mod import;
@@ -97,7 +98,7 @@ enum Command {
     /// OATH accounts: make, show, end, renew.
     #[command(subcommand)]
     Oath(oath::OathCommand),
-    /// Enrolments: what has to be done to bind a factor to a person. Needs no daemon.
+    /// Enrolments: from the request for a factor to its binding.
     #[command(subcommand)]
     Enrol(enrol::EnrolCommand),
     /// Verify a code.
@@ -170,7 +171,7 @@ pub fn main() -> ExitCode {
         Command::Token(command) => token::run(&global, command),
         Command::Oath(command) => oath::run(&global, command),
         Command::Messages(command) => messages::run(&global, &command),
-        Command::Enrol(command) => enrol::run(&global, &command),
+        Command::Enrol(command) => enrol::run(&global, command),
         Command::Verify(args) => verify::run(&global, args),
         Command::Letter(command) => letter::run(&global, command),
         Command::Sms(command) => sms::run(&global, command),

@@ -83,6 +83,14 @@ pub(super) enum UserCommand {
         /// Name.
         name: String,
     },
+    /// Forget a person: key, numbers, addresses, password and what was vetted are erased, tokens are revoked.
+    Forget {
+        /// Name.
+        name: String,
+        /// Do not ask.
+        #[arg(long)]
+        yes: bool,
+    },
 }
 
 /// A user to add.
@@ -235,6 +243,13 @@ pub(super) fn run(global: &Global, command: UserCommand) -> Result<ExitCode, Fai
             client.post(&path(&name, "phone/resume"), &nothing)?
         }
         UserCommand::Phone(PhoneCommand::Remove { name }) => client.remove(&path(&name, "phone"))?,
+        UserCommand::Forget { name, yes } => {
+            if !yes {
+                prompt::confirm(&format!("{name} is forgotten, and it cannot be undone."))?;
+            }
+            let gone: wire::Forgotten = client.post(&path(&name, "forget"), &nothing)?;
+            return print(global, &gone, |gone| format!("forgotten; events name {}\n", gone.user_ref));
+        }
         UserCommand::Lock { name } => client.post(&path(&name, "lock"), &nothing)?,
         UserCommand::Unlock { name } => client.post(&path(&name, "unlock"), &nothing)?,
     };

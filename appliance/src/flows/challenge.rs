@@ -23,7 +23,7 @@ use crate::store::phone::PhoneRow;
 use crate::store::user::UserRow;
 use crate::store::{StoreError, Writing, challenge, event, outbox, phone, token, user};
 
-/// Level of assurance of an accepted code that was sent by SMS.
+/// Highest level of assurance of an accepted code that was sent by SMS: else that of the number.
 const SMS_LOA: f64 = 2.0;
 /// What the serial of a challenge begins with.
 const SERIAL_PREFIX: &str = "SMS-";
@@ -563,6 +563,7 @@ fn match_sent(
     let (limits, application, now, loaded) = (app.config.limits, caller.application, *now, row.clone());
     match right {
         true => {
+            let bound = phones::of_user(app, &owner.id)?;
             let verified = subject(app.event("sms.verified", caller));
             let lost = subject(Event::refused(at, "sms.failed", caller.actor.clone(), Reason::Replay.name()));
             let won = app.store.write(move |w| {
@@ -573,8 +574,9 @@ fn match_sent(
                 event::append(w, if won { &verified } else { &lost })?;
                 Ok(won)
             })?;
-            let accept = || Verdict::Accept { serial: serial(&row.id), loa: SMS_LOA };
-            Ok(if won { accept() } else { Verdict::Reject })
+            let serial = serial(&row.id);
+            let loa = bound.map_or(1.0, |bound| bound.loa.min(SMS_LOA));
+            Ok(if won { Verdict::Accept { serial, loa } } else { Verdict::Reject })
         }
         false => {
             let failed =

@@ -4,7 +4,7 @@ use domain::event::Event;
 use domain::names::UserName;
 
 use super::users::{self, UserView};
-use super::{Caller, FlowError, challenge, handle};
+use super::{Caller, FlowError, challenge, enrol, handle};
 use crate::appliance::Appliance;
 use crate::store::phone::PhoneRow;
 use crate::store::{StoreError, event, phone};
@@ -81,6 +81,10 @@ pub fn change(
     let event = app.event(kind, caller).about("user_ref", &row.user_ref);
     let next = next.map(|state| sealed(app, PhoneRow { state: state.to_owned(), ..bound.clone() }));
     let next = next.transpose()?;
+    let ended = match next {
+        None => enrol::replaced(app, caller, &bound.id, enrol::Why::ByAuthority)?,
+        Some(_) => None,
+    };
     app.store.write(move |w| {
         challenge::supersede(w, &superseding, at)?;
         match &next {
@@ -90,6 +94,7 @@ pub fn change(
             Some(_) => {}
             None => phone::remove(w, &bound.id)?,
         }
+        ended.map_or(Ok(()), |ended| ended.write(w))?;
         event::append(w, &event).map(drop)
     })?;
     users::view(app, row)

@@ -20,7 +20,7 @@ use crate::exchanges::Open;
 use crate::store::device::{self, DeviceRow};
 use crate::store::token::{self, TokenRow};
 use crate::store::user::UserRow;
-use crate::store::{StoreError, event};
+use crate::store::{StoreError, enrolment, event};
 
 /// Level of assurance of a token that nobody has been bound to.
 const STOCK_LOA: f64 = 1.0;
@@ -442,6 +442,9 @@ pub fn givable(app: &Appliance, serial: &Serial) -> Result<TokenRow, FlowError> 
     if device(app, serial.as_str())?.is_some_and(|device| device.held_tag.is_some()) {
         let text = "the device has not committed its secret: finish its provisioning first";
         return Err(FlowError::Conflict(text.to_owned()));
+    }
+    if app.store.read(|c| enrolment::is_held(c, &row.id))? {
+        return Err(FlowError::Conflict("an enrolment under way holds the token".to_owned()));
     }
     Ok(row)
 }

@@ -8,7 +8,7 @@ use domain::token::Id;
 use hsm::MacPurpose;
 use zeroize::Zeroizing;
 
-use super::{Caller, FlowError, challenge, journey, letters, phones};
+use super::{Caller, FlowError, challenge, enrol, journey, letters, phones};
 use crate::appliance::Appliance;
 use crate::store::phone::PhoneRow;
 use crate::store::user::UserRow;
@@ -296,8 +296,10 @@ pub fn set_phone(
     // Codes on their way to the former number are dead.
     let superseding = challenge::superseding(app, &row.id, None)?;
     let at = app.clock.now().wall_ms;
+    let ended = enrol::replaced(app, caller, &binding.id, enrol::Why::ByAuthority)?;
     app.store.write(move |w| {
         challenge::supersede(w, &superseding, at)?;
+        ended.map_or(Ok(()), |ended| ended.write(w))?;
         phone::put(w, &binding)?;
         event::append(w, &event).map(drop)
     })?;

@@ -58,6 +58,9 @@ pub fn messages(config: &Config, texts: &Catalog, lang: &str) -> Vec<(&'static s
         ("notice-old-number", texts.text(lang, "notice-old-number", &[("new", ANY_MASKED)])),
         ("notice-new-number", texts.text(lang, "notice-new-number", &[("old", ANY_MASKED)])),
         ("test-message", texts.text(lang, "test-message", &[])),
+        ("enrol-notice-active", texts.text(lang, "enrol-notice-active", &[])),
+        ("enrol-notice-rejected", texts.text(lang, "enrol-notice-rejected", &[])),
+        ("enrol-notice-code", texts.text(lang, "enrol-notice-code", &[])),
     ];
     if let Some(url) = &config.people.pages.public_url {
         messages.push(with_code("link-wait.sms.sent.message", &format!("{url}/ui/l/{ANY_LINK_TOKEN}")));

@@ -12,7 +12,7 @@ use super::kept::Walk;
 use crate::config::people::{After, Numbers, Requirement, SmsAuthenticator};
 use crate::flows::phones::{self, SUSPENDED, VERIFIED};
 use crate::flows::sending::{Sending, To};
-use crate::flows::{FlowError, challenge as sent, handle, letters, users};
+use crate::flows::{FlowError, challenge as sent, enrol, handle, letters, users};
 use crate::store::phone::PhoneRow;
 use crate::store::{challenge, event, letter, outbox, phone};
 
@@ -274,19 +274,35 @@ impl Walk<'_> {
         let owner = self.user()?.clone();
         let former = phones::of_user(app, &owner.id)?;
         let consumed = judged.and_then(letters::Judged::consumed);
-        let loa = match &consumed {
-            Some(_) => LETTER_LOA,
+        let shown: Vec<&str> = self.kept.journey.evidence.iter().map(|evidence| evidence.name()).collect();
+        let phone_id = former.as_ref().map_or(entered.phone, |former| former.id);
+        let ended = enrol::replaced(app, &self.caller, &phone_id, enrol::Why::ByUser)?;
+        // The letter is one method of the engine of enrolments (D-56): the level comes from there.
+        let enrolled = match &consumed {
+            None => None,
+            Some((letter, _)) => {
+                let by_letter =
+                    enrol::by_letter(app, &self.caller, &owner, letter, &phone_id, &shown.join("+"))?;
+                if by_letter.is_none() {
+                    self.kept.journey.fail("registration.not_supported");
+                    return Ok(());
+                }
+                by_letter
+            }
+        };
+        let loa = match &enrolled {
+            Some(enrolled) => enrolled.level.value(),
             None if self.kept.journey.evidence.contains(&Evidence::Otp) => {
                 self.kept.journey.loa.min(LETTER_LOA)
             }
             None => SELF_ASSERTED_LOA,
         };
         let lookup = <[u8; 32]>::try_from(entered.lookup.as_slice());
-        let shown: Vec<&str> = self.kept.journey.evidence.iter().map(|evidence| evidence.name()).collect();
         let letter_id = consumed.as_ref().map(|(loaded, _)| handle(&loaded.order.id));
-        let evidence = serde_json::json!({ "otp_at": at, "letter": letter_id, "shown": shown });
+        let evidence = serde_json::json!({ "otp_at": at, "letter": letter_id, "shown": shown,
+            "enrolment": enrolled.as_ref().map(enrol::ByLetter::handle) });
         let binding = PhoneRow {
-            id: former.as_ref().map_or(entered.phone, |former| former.id),
+            id: phone_id,
             user_id: owner.id,
             number: entered.number.clone(),
             number_lookup: lookup
@@ -332,7 +348,9 @@ impl Walk<'_> {
             if !shared && phone::is_taken(w, &binding.number_lookup, &id)? {
                 return Ok(false);
             }
+            ended.map_or(Ok(()), |ended| ended.write(w))?;
             phone::put(w, &binding)?;
+            enrolled.as_ref().map_or(Ok(()), |enrolled| enrolled.write(w))?;
             crate::flows::guess::clear_failures(w, &id, &application)?;
             notices.iter().try_for_each(|message| outbox::insert(w, message))?;
             events.iter().try_for_each(|event| event::append(w, event).map(drop))?;

@@ -1,0 +1,151 @@
+//! Who may do what at an enrolment: applicants through their applications, registration authorities within their
+//! organisations and up to their own level (BIND-35, BIND-37, D-54).
+
+use domain::enrol::{Level, Refusal, Vetter};
+use domain::names::UserName;
+use domain::role::Right;
+use domain::token::{Id, Lifecycle};
+use hsm::MacPurpose;
+
+use super::work::{Doing, Work};
+use crate::appliance::Appliance;
+use crate::flows::{Caller, FlowError, OPERATOR, operators, phones};
+use crate::store::enrolment::EnrolmentRow;
+use crate::store::token::{self, TokenRow};
+
+/// Who root is as a vetter: no user.
+const NOBODY: Id = [0; 16];
+
+/// Level of a user's tokens and number in use: what a registration authority may vouch for (BIND-35).
+///
+/// # Errors
+/// [`FlowError::Tampered`] for a row that was changed outside the appliance; when HSM or store cannot answer.
+pub(super) fn level_of(app: &Appliance, user: &Id) -> Result<Level, FlowError> {
+    let tokens = app.store.read(|c| token::of_user(c, user))?;
+    let now = app.clock.now();
+    let usable = |row: &TokenRow| row.state.lifecycle == Lifecycle::Active && !row.state.is_locked(&now);
+    let tokens: Vec<TokenRow> = tokens.into_iter().filter(usable).collect();
+    check_records(app, &tokens)?;
+    let number = phones::of_user(app, user)?.filter(|bound| bound.state == phones::VERIFIED);
+    let levels = tokens.iter().map(|row| row.loa).chain(number.map(|bound| bound.loa));
+    Ok(levels.map(Level::at_most).max().unwrap_or(Level::One))
+}
+
+/// Checks that the levels of tokens, and whose they are, stand as the HSM has bound them.
+///
+/// # Errors
+/// [`FlowError::Tampered`]; when the HSM cannot answer.
+pub(super) fn check_records(app: &Appliance, tokens: &[TokenRow]) -> Result<(), FlowError> {
+    if tokens.is_empty() {
+        return Ok(());
+    }
+    let record =
+        |row: &TokenRow| hsm::record_message(row.record.as_deref().unwrap_or_default(), &row.binding());
+    let records = app.hsm.mac(MacPurpose::Record, tokens.iter().map(record).collect())?;
+    let states = tokens.iter().map(|row| row.state.bytes(&row.id)).collect();
+    let states = app.hsm.mac(MacPurpose::State, states)?;
+    for ((row, record), state) in tokens.iter().zip(records).zip(states) {
+        if record != row.record_mac || state != row.state_mac {
+            return Err(FlowError::Tampered { what: "the record", which: row.serial.to_string() });
+        }
+    }
+    Ok(())
+}
+
+/// Whether some registration authority could vet up to a level.
+fn somebody_vets(app: &Appliance, target: Level) -> Result<bool, FlowError> {
+    for row in operators::list(app)? {
+        let vets = row.revoked_at.is_none() && operators::rights(app, &row).has(Right::Vet);
+        if vets && level_of(app, &row.user_id)? >= target {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// Whether a caller works for an organisation; only registration authorities whom the configuration names are held to
+/// some.
+pub(super) fn works_for(app: &Appliance, caller: &Caller, organisation: &str) -> bool {
+    match app.config.enrol.scopes.get(&caller.actor.id) {
+        Some(own) if caller.actor.kind == OPERATOR && !caller.is_break_glass() => {
+            own.iter().any(|one| one == organisation)
+        }
+        _ => true,
+    }
+}
+
+/// Whether a caller may see an enrolment: its application, and who reads enrolments, within the organisation.
+pub(super) fn sees(app: &Appliance, caller: &Caller, row: &EnrolmentRow) -> bool {
+    if caller.rights.has(Right::ReadEnrolments) {
+        return works_for(app, caller, &row.organisation);
+    }
+    caller.rights.has(Right::RequestEnrolment) && row.application == caller.application
+}
+
+impl Work<'_> {
+    /// The caller as a registration authority for this enrolment. Root is one as long as nobody else could be (D-54).
+    ///
+    /// # Errors
+    /// [`FlowError::Forbidden`] without the right, or for who is no person; [`FlowError::Enrol`] outside the own
+    /// organisations. Each refusal is an event.
+    pub(super) fn vetter(&mut self, doing: &'static str) -> Result<Vetter, FlowError> {
+        let (app, caller) = (self.app, self.caller);
+        caller.need(app, Right::Vet)?;
+        if caller.is_break_glass() {
+            if somebody_vets(app, self.row.order.target)? {
+                let text = "a registration authority of this level is there: it has to do this";
+                return Err(caller.forbidden(app, Right::Vet.name(), text)?);
+            }
+            self.bootstrap = true;
+            return Ok(Vetter { person: NOBODY, level: Level::Three });
+        }
+        let name = UserName::parse(&caller.actor.id).ok().filter(|_| caller.actor.kind == OPERATOR);
+        let row = name.map(|name| operators::active(app, &name)).transpose()?.flatten();
+        let Some(row) = row else {
+            let text = "a registration authority is a person, and an application is none";
+            return Err(caller.forbidden(app, Right::Vet.name(), text)?);
+        };
+        if !works_for(app, caller, &self.row.organisation) {
+            return Err(self.refuse(Doing::end(doing, ""), Refusal::OutOfScope)?);
+        }
+        Ok(Vetter { person: row.user_id, level: level_of(app, &row.user_id)? })
+    }
+
+    /// The registration authority who has begun the vetting goes on with it.
+    ///
+    /// # Errors
+    /// As [`Work::vetter`]; [`FlowError::Enrol`] for another one.
+    pub(super) fn same_vetter(&mut self, doing: &'static str) -> Result<Vetter, FlowError> {
+        let vetter = self.vetter(doing)?;
+        if self.row.progress.vetter.is_some_and(|began| began != vetter.person) {
+            return Err(self.refuse(Doing::end(doing, ""), Refusal::WrongActor)?);
+        }
+        Ok(vetter)
+    }
+
+    /// The caller may act for the applicant: the application that asked, an operator who may ask, or a registration
+    /// authority with the applicant at the desk.
+    ///
+    /// # Errors
+    /// [`FlowError::NotFound`] alike for who may not see it; [`FlowError::Forbidden`], which is an event.
+    pub(super) fn for_applicant(&mut self, doing: &'static str) -> Result<(), FlowError> {
+        let (app, caller) = (self.app, self.caller);
+        let rights = caller.rights;
+        if caller.actor.kind == OPERATOR {
+            if rights.has(Right::Vet) && !rights.has(Right::RequestEnrolment) {
+                if !works_for(app, caller, &self.row.organisation) {
+                    return Err(self.refuse(Doing::end(doing, ""), Refusal::OutOfScope)?);
+                }
+                return Ok(());
+            }
+            return caller.need(app, Right::RequestEnrolment);
+        }
+        if !rights.has(Right::RequestEnrolment) {
+            return caller.need(app, Right::RequestEnrolment);
+        }
+        if self.row.application != caller.application {
+            return Err(FlowError::NotFound("enrolment"));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,391 @@
+//! The factor is shown, before the vetting or when it is bound (B.5.6, 4 and 13; BIND-09, BIND-10, BIND-23, BIND-24).
+
+use domain::challenge::{State as Sent, Wanted};
+use domain::enrol::{Activity, Factor, Progress, Refusal, State};
+use domain::event::Event;
+use domain::names::Serial;
+use domain::token::{Class, Id, Lifecycle, MovingState};
+use domain::verify::{self, Meaning, Reason};
+use hsm::Matched;
+use oath::Code;
+
+use super::view::View;
+use super::work::{Doing, Work};
+use super::{end, notice, people};
+use crate::appliance::Appliance;
+use crate::flows::guess::{clear_failures, count_failure};
+use crate::flows::provision::device;
+use crate::flows::question::{self, Try};
+use crate::flows::sending::{Sending, To, place};
+use crate::flows::{Caller, FlowError, challenge as sent, handle, phones};
+use crate::store::challenge::ChallengeRow;
+use crate::store::token::TokenRow;
+use crate::store::{StoreError, challenge, enrolment, event, token};
+
+/// What is shown.
+pub enum Shown {
+    /// A code of a token.
+    Token {
+        /// Which; none for the one that was shown before, or the user's only one.
+        serial: Option<Serial>,
+        /// The code.
+        otp: String,
+    },
+    /// A code that was sent to the user's phone.
+    Sms {
+        /// The challenge.
+        challenge: Id,
+        /// The code.
+        otp: String,
+    },
+}
+
+/// The moment at which a factor is shown: for the challenge, the event and the activity.
+#[derive(Clone, Copy)]
+struct Moment {
+    purpose: &'static str,
+    event: &'static str,
+    activity: Activity,
+    binds: bool,
+}
+
+impl Moment {
+    fn of(state: State) -> Self {
+        if matches!(state, State::Vetting | State::Vetted) {
+            Moment {
+                purpose: "possession_bind",
+                event: "enrol.possession_shown",
+                activity: Activity::PossessionBind,
+                binds: true,
+            }
+        } else {
+            Moment {
+                purpose: "possession_pre",
+                event: "enrol.possession_proven",
+                activity: Activity::PossessionPre,
+                binds: false,
+            }
+        }
+    }
+}
+
+fn judged(work: &Work<'_>, moment: Moment, item: Id) -> Result<Progress, Refusal> {
+    if moment.binds {
+        work.progress().possession_bind(&work.rules(), item)
+    } else {
+        work.progress().possession_pre(&work.rules(), item)
+    }
+}
+
+/// Who may show it: the applicant, and at the desk the registration authority who vets.
+fn opened<'a>(app: &'a Appliance, caller: &'a Caller, id: &Id) -> Result<(Work<'a>, Moment), FlowError> {
+    let mut work = Work::open(app, caller, id)?;
+    let moment = Moment::of(work.progress().state);
+    if moment.binds && work.row.order.method.needs_person() {
+        work.same_vetter(moment.event)?;
+    } else {
+        work.for_applicant(moment.event)?;
+    }
+    Ok((work, moment))
+}
+
+/// Sends a code to the phone that is to be bound.
+///
+/// # Errors
+/// [`FlowError::NoUserOrPhone`] without a verified number, [`FlowError::NoModem`], [`FlowError::RateLimited`];
+/// [`FlowError::Enrol`] where it is not the time, or another factor was chosen.
+pub fn send(app: &Appliance, caller: &Caller, id: &Id) -> Result<Id, FlowError> {
+    let (work, moment) = opened(app, caller, id)?;
+    let bound = phones::of_user(app, &work.owner.id)?.filter(|bound| bound.state == phones::VERIFIED);
+    let bound = bound.ok_or(FlowError::NoUserOrPhone)?;
+    let doing = || Doing::new(moment.event, moment.activity);
+    if work.progress().factor.is_some_and(|factor| factor != Factor::Sms) {
+        return Err(work.refuse(doing(), Refusal::FactorNotAllowed)?);
+    }
+    if let Err(refusal) = judged(&work, moment, bound.id) {
+        return Err(work.refuse(doing(), refusal)?);
+    }
+    let sending = Sending {
+        owner: &work.owner,
+        authenticator: None,
+        purpose: moment.purpose,
+        link: false,
+        to: To::Bound(bound),
+        binding_message: None,
+    };
+    let placed = place(app, caller, &work.now, sending)?;
+    placed.map(|row| row.id).ok_or(FlowError::RateLimited)
+}
+
+/// The factor is shown.
+///
+/// # Errors
+/// [`FlowError::Enrol`] with [`Refusal::TokenMismatch`] for another one than before, [`Refusal::NotShown`] for a wrong
+/// code, and where it is not the time; [`FlowError::RateLimited`] after too many of them.
+pub fn show(app: &Appliance, caller: &Caller, id: &Id, shown: &Shown) -> Result<View, FlowError> {
+    let (work, moment) = opened(app, caller, id)?;
+    if app.admit(caller, &work.owner, &work.now)?.is_err() {
+        app.match_decoy("")?;
+        let refused = Event::refused(work.now.wall_ms, moment.event, caller.actor.clone(), "limited");
+        let about = refused.about("user_ref", &work.owner.user_ref).about("enrolment", handle(id));
+        app.refuse(about)?;
+        return Err(FlowError::RateLimited);
+    }
+    match shown {
+        Shown::Token { serial, otp } => token_shown(work, moment, serial.as_ref(), otp),
+        Shown::Sms { challenge, otp } => phone_shown(work, moment, challenge, otp),
+    }
+}
+
+/// The token that is meant: the one that was named, the one from before, or the user's only one of that class.
+fn token_meant(work: &Work<'_>, serial: Option<&Serial>) -> Result<TokenRow, FlowError> {
+    let app = work.app;
+    let class = match work.progress().factor {
+        Some(Factor::Hardware) => Class::Hard,
+        Some(Factor::Soft) => Class::Soft,
+        Some(Factor::Sms | Factor::Push) => {
+            return Err(FlowError::Invalid("the factor of this enrolment is no token".to_owned()));
+        }
+        None => return Err(Refusal::Missing(Activity::Selection).into()),
+    };
+    let found = match (serial, work.progress().item) {
+        (Some(serial), _) => app.store.read(|c| token::by_serial(c, serial))?,
+        (None, Some(item)) => app.store.read(|c| token::by_id(c, &item))?,
+        (None, None) => {
+            let own = app.store.read(|c| token::of_user(c, &work.owner.id))?;
+            let mut usable =
+                own.into_iter().filter(|row| row.class == class && row.state.lifecycle == Lifecycle::Active);
+            match (usable.next(), usable.next()) {
+                (Some(only), None) => Some(only),
+                (None, _) => None,
+                (Some(_), Some(_)) => {
+                    return Err(FlowError::Invalid("serial: the user has several tokens".to_owned()));
+                }
+            }
+        }
+    };
+    let row = found.filter(|row| row.class == class).ok_or(FlowError::NotFound("token"))?;
+    usable_for(work, &row)?;
+    Ok(row)
+}
+
+/// Whether a token can be bound here: the user's own, or one from stock that nobody else holds.
+pub(super) fn usable_for(work: &Work<'_>, row: &TokenRow) -> Result<(), FlowError> {
+    let own = row.user_id == Some(work.owner.id) && row.state.lifecycle == Lifecycle::Active;
+    let stock = row.user_id.is_none() && row.state.lifecycle == Lifecycle::InStock;
+    if !own && !stock {
+        return Err(FlowError::Conflict(format!(
+            "{} is neither in stock nor an active token of the user",
+            row.serial
+        )));
+    }
+    if stock && device(work.app, row.serial.as_str())?.is_some_and(|device| device.held_tag.is_some()) {
+        let text = "the device has not committed its secret: finish its provisioning first";
+        return Err(FlowError::Conflict(text.to_owned()));
+    }
+    let other = work.progress().item != Some(row.id);
+    if other && work.app.store.read(|c| enrolment::is_held(c, &row.id))? {
+        return Err(FlowError::Conflict(format!("another enrolment holds {}", row.serial)));
+    }
+    Ok(())
+}
+
+/// What came of a code, and the state of the token after it.
+struct Tried {
+    reason: Option<Reason>,
+    next: Option<(MovingState, [u8; 32])>,
+}
+
+/// Compares a code with a token; nothing is saved.
+fn try_token(work: &Work<'_>, row: &TokenRow, otp: &str) -> Result<Tried, FlowError> {
+    let app = work.app;
+    let refused = |reason| Ok(Tried { reason: Some(reason), next: None });
+    if row.policy.suite().is_some() {
+        let text = "the token answers questions: it cannot be shown by a code alone";
+        return Err(FlowError::Conflict(text.to_owned()));
+    }
+    if row.state.is_locked(&work.now) {
+        app.match_decoy(otp)?;
+        return refused(Reason::Locked);
+    }
+    if Code::parse(otp).is_err() {
+        app.match_decoy("")?;
+        return refused(Reason::Malformed);
+    }
+    let config = &app.config;
+    let plan = verify::plan(&row.policy, &row.state, &config.window, &config.limits, true, &work.now);
+    let tries = plan.candidates.iter().map(Try::from);
+    let asked = question::question(row, otp, tries, &plan.refusal, config.window.factors());
+    Ok(match app.hsm.match_codes(vec![asked])?.first() {
+        Some(Matched::Hit { factor, next_mac }) => match plan.candidates.get(*factor) {
+            Some(hit) if hit.meaning == Meaning::Fresh => {
+                Tried { reason: None, next: Some((hit.next, *next_mac)) }
+            }
+            Some(_) => Tried { reason: Some(Reason::Replay), next: None },
+            None => Tried { reason: Some(Reason::Wrong), next: Some((plan.refusal, *next_mac)) },
+        },
+        Some(Matched::Miss { next_mac }) => {
+            Tried { reason: Some(Reason::Wrong), next: Some((plan.refusal, *next_mac)) }
+        }
+        Some(Matched::Tampered { what }) => return Err(question::tampered(row, *what)),
+        None => return Err(hsm::HsmError::Protocol.into()),
+    })
+}
+
+fn token_shown(
+    mut work: Work<'_>,
+    moment: Moment,
+    serial: Option<&Serial>,
+    otp: &str,
+) -> Result<View, FlowError> {
+    let (app, caller) = (work.app, work.caller);
+    let row = token_meant(&work, serial)?;
+    let doing = Doing::new(moment.event, moment.activity)
+        .about("token", row.serial.as_str())
+        .about("purpose", moment.purpose)
+        .input(row.serial.as_str().as_bytes());
+    let judged = match judged(&work, moment, row.id) {
+        Ok(judged) => judged,
+        Err(refusal) => return Err(work.refuse(doing, refusal)?),
+    };
+    let Tried { reason, next } = try_token(&work, &row, otp)?;
+    let (application, owner) = (caller.application, work.owner.id);
+    if reason.is_none() {
+        work.go(doing, Ok(judged))?;
+        let saved = work.commit(move |w| {
+            clear_failures(w, &owner, &application)?;
+            match next {
+                Some((next, mac)) if token::put_state(w, &row, &next, &mac)? => Ok(()),
+                _ => Err(StoreError::Changed("the token")),
+            }
+        })?;
+        return super::bind::go_on(app, caller, saved);
+    }
+    let locked = next.as_ref().is_some_and(|(next, _)| next.is_locked(&work.now));
+    let (limits, now) = (app.config.limits, work.now);
+    app.store.write(move |w| {
+        if let Some((next, mac)) = &next {
+            token::put_state(w, &row, next, mac)?;
+        }
+        count_failure(w, &limits, &owner, &application, &now).map(drop)
+    })?;
+    missed(work, doing, locked)
+}
+
+/// A wrong code: the refusal is an event, and the last one ends a vetting that is under way (BIND-39).
+fn missed(mut work: Work<'_>, doing: Doing, last: bool) -> Result<View, FlowError> {
+    let refused = work.refuse(doing, Refusal::NotShown)?;
+    if last && work.progress().state >= State::Vetting {
+        let told = notice::of_failure(&work)?;
+        end::reject_with(&mut work, "possession_failed")?;
+        let told = told.go(&mut work)?;
+        let ended = end::Unused::of(&work)?;
+        let app = work.app;
+        work.commit(move |w| {
+            ended.write(w)?;
+            told.write(w)
+        })?;
+        app.bell.ring();
+    }
+    Err(refused)
+}
+
+/// The challenge that a code was sent for, if it is this enrolment's user's and of this moment.
+fn challenge_of(work: &Work<'_>, moment: Moment, id: &Id) -> Result<(ChallengeRow, u8, Id), FlowError> {
+    let row = work.app.store.read(|c| challenge::by_id(c, id))?;
+    let own = |row: &ChallengeRow| {
+        row.user_id == work.owner.id
+            && row.application_id == work.caller.application
+            && row.purpose == moment.purpose
+    };
+    let row = row.filter(own).ok_or(FlowError::NotFound("challenge"))?;
+    match row.wanted {
+        Wanted::SentCode { digits, phone: Some(phone) } => Ok((row, digits, phone)),
+        _ => Err(FlowError::NotFound("challenge")),
+    }
+}
+
+fn phone_shown(mut work: Work<'_>, moment: Moment, id: &Id, otp: &str) -> Result<View, FlowError> {
+    let (app, caller) = (work.app, work.caller);
+    let (row, digits, phone) = challenge_of(&work, moment, id)?;
+    let doing = Doing::new(moment.event, moment.activity)
+        .about("challenge", handle(&row.id))
+        .about("purpose", moment.purpose)
+        .input(&row.id);
+    if work.progress().factor.is_some_and(|factor| factor != Factor::Sms) {
+        return Err(work.refuse(doing, Refusal::FactorNotAllowed)?);
+    }
+    let judged = match judged(&work, moment, phone) {
+        Ok(judged) => judged,
+        Err(refusal) => return Err(work.refuse(doing, refusal)?),
+    };
+    let open = row.progress.aged(&work.now).state == Sent::Waiting && Code::parse(otp).is_ok();
+    let (application, owner, at) = (caller.application, work.owner.id, work.now.wall_ms);
+    if !open {
+        app.match_decoy(otp)?;
+        return missed(work, doing, false);
+    }
+    let asked = sent::ask(app, &row, digits, otp)?;
+    if asked.right {
+        let verified = row.progress.verified();
+        let event = app
+            .event("sms.verified", caller)
+            .about("user_ref", &work.owner.user_ref)
+            .about("challenge", handle(&row.id));
+        work.go(doing, Ok(judged))?;
+        let saved = work.commit(move |w| {
+            if !challenge::put_progress(w, &row, &verified, &asked.next_mac, at)? {
+                return Err(StoreError::Changed("the challenge"));
+            }
+            clear_failures(w, &owner, &application)?;
+            event::append(w, &event).map(drop)
+        })?;
+        return super::bind::go_on(app, caller, saved);
+    }
+    let next = row.progress.missed(&app.terms(row.authenticator.as_deref()));
+    let last = next.state == Sent::Exhausted;
+    let (limits, now) = (app.config.limits, work.now);
+    app.store.write(move |w| {
+        challenge::put_progress(w, &row, &next, &asked.next_mac, at)?;
+        count_failure(w, &limits, &owner, &application, &now).map(drop)
+    })?;
+    missed(work, doing, last)
+}
+
+/// A code of a token of the user's that is vetted already: it vouches for the next one (BIND-15, `existing_factor`).
+/// The token as it stands, and what came of the code.
+///
+/// # Errors
+/// [`FlowError::NotFound`]; [`FlowError::Enrol`] for a wrong code, which is an event; [`FlowError::Tampered`].
+pub(super) fn vouched_by(
+    work: &Work<'_>,
+    serial: &Serial,
+    otp: &str,
+) -> Result<(TokenRow, MovingState, [u8; 32]), FlowError> {
+    let app = work.app;
+    let found = app.store.read(|c| token::by_serial(c, serial))?;
+    let own = |row: &TokenRow| {
+        row.user_id == Some(work.owner.id)
+            && row.state.lifecycle == Lifecycle::Active
+            && work.progress().item != Some(row.id)
+    };
+    let row = found.filter(own).ok_or(FlowError::NotFound("token"))?;
+    people::check_records(app, std::slice::from_ref(&row))?;
+    let Tried { reason, next } = try_token(work, &row, otp)?;
+    match (reason, next) {
+        (None, Some((next, mac))) => Ok((row, next, mac)),
+        (_, next) => {
+            let (limits, now, owner) = (app.config.limits, work.now, work.owner.id);
+            let application = work.caller.application;
+            let about =
+                Doing::new("enrol.proof_checked", Activity::VetProof).about("token", row.serial.as_str());
+            app.store.write(move |w| {
+                if let Some((next, mac)) = &next {
+                    token::put_state(w, &row, next, mac)?;
+                }
+                count_failure(w, &limits, &owner, &application, &now).map(drop)
+            })?;
+            Err(work.refuse(about, Refusal::NotShown)?)
+        }
+    }
+}

@@ -1,0 +1,108 @@
+//! What vouches in place of a person: an assertion that a trusted application brings, or an own token that is vetted
+//! already (BIND-15, BIND-33).
+
+use domain::enrol::{Activity, Check, Level, ProofKind};
+use domain::names::Serial;
+use domain::role::Right;
+use domain::token::Id;
+
+use super::bind;
+use super::end::Unused;
+use super::identity::Identity;
+use super::notice;
+use super::possession::vouched_by;
+use super::request::Evidence;
+use super::vet::commence;
+use super::view::{self, View};
+use super::work::{Doing, Work, check_line};
+use crate::appliance::Appliance;
+use crate::flows::{Caller, FlowError};
+use crate::store::{StoreError, token, vetting};
+
+/// Longest text of an assertion, in characters.
+const TEXT_MAX: usize = 128;
+
+/// Writes down who vouches, and that the applicant is vetted.
+fn vetted(work: &mut Work<'_>, kind: ProofKind, level: Level, by: &str) -> Result<Vec<u8>, FlowError> {
+    let identity = Identity::vouched(kind, by.to_owned(), &work.caller.actor.id, work.now.wall_ms);
+    let sealed = identity.seal(work.app, &work.owner, &work.row.order.id)?;
+    let check = Check::Proof { kind, security_features: false, vouched: Some(level) };
+    let judged = work.progress().checked(&work.rules(), check);
+    let doing = Doing::new("enrol.proof_checked", Activity::VetProof).about("vouched", level.name());
+    work.go(doing.input(&sealed), judged)?;
+    let judged = work.progress().vetted(&work.rules());
+    work.go(Doing::new("enrol.vetted", Activity::VetRecord), judged)?;
+    Ok(sealed)
+}
+
+/// Ends the act at an enrolment whose user may not have it any more.
+fn not_eligible(mut work: Work<'_>) -> Result<View, FlowError> {
+    let (app, caller) = (work.app, work.caller);
+    let told = notice::of_failure(&work)?.go(&mut work)?;
+    let unused = Unused::of(&work)?;
+    let row = work.commit(move |w| {
+        unused.write(w)?;
+        told.write(w)
+    })?;
+    app.bell.ring();
+    view::of(app, caller, row)
+}
+
+/// The assertion of an electronic identity, as a trusted application delivers it.
+///
+/// # Errors
+/// [`FlowError::Forbidden`] without the right to say who somebody is; [`FlowError::Enrol`].
+pub fn by_assertion(
+    app: &Appliance,
+    caller: &Caller,
+    id: &Id,
+    evidence: &Evidence,
+    level: Level,
+) -> Result<View, FlowError> {
+    caller.need(app, Right::AssertUser)?;
+    check_line("issuer", &evidence.issuer, TEXT_MAX)?;
+    check_line("id", &evidence.id, TEXT_MAX)?;
+    let mut work = Work::open(app, caller, id)?;
+    work.for_applicant("enrol.vetting")?;
+    if commence(&mut work, None, None)? {
+        return not_eligible(work);
+    }
+    let by = format!("{} {}", evidence.issuer, evidence.id);
+    let sealed = vetted(&mut work, ProofKind::EidAssertion, level, &by)?;
+    let (enrolment, at) = (*id, work.now.steady_ms);
+    let row = work.commit(move |w| vetting::put_identity(w, &enrolment, &sealed, at))?;
+    bind::go_on(app, caller, row)
+}
+
+/// A code of an own token: the level that comes out is that of the token at the most.
+///
+/// # Errors
+/// [`FlowError::NotFound`] for a token that is not the user's; [`FlowError::Enrol`] for a wrong code, and for a token
+/// whose level is too low, which ends the enrolment.
+pub fn by_token(
+    app: &Appliance,
+    caller: &Caller,
+    id: &Id,
+    serial: &Serial,
+    otp: &str,
+) -> Result<View, FlowError> {
+    let mut work = Work::open(app, caller, id)?;
+    work.for_applicant("enrol.vetting")?;
+    if app.admit(caller, &work.owner, &work.now)?.is_err() {
+        app.match_decoy("")?;
+        return Err(FlowError::RateLimited);
+    }
+    if commence(&mut work, None, None)? {
+        return not_eligible(work);
+    }
+    let (row, next, mac) = vouched_by(&work, serial, otp)?;
+    let sealed = vetted(&mut work, ProofKind::ExistingFactor, Level::at_most(row.loa), row.serial.as_str())?;
+    let (enrolment, at) = (*id, work.now.steady_ms);
+    let saved = work.commit(move |w| {
+        if !token::put_state(w, &row, &next, &mac)? {
+            return Err(StoreError::Changed("the token"));
+        }
+        vetting::put_identity(w, &enrolment, &sealed, at)
+    })?;
+    bind::go_on(app, caller, saved)
+}
