@@ -8,6 +8,7 @@ pub mod board;
 pub mod browser;
 pub mod cable;
 pub mod debugger;
+pub mod desk;
 pub mod device;
 pub mod display;
 pub mod flow;
