@@ -16,9 +16,10 @@ fn kinds(text: &[&str]) -> Vec<String> {
 /// A time that lies ahead.
 const AHEAD: &str = "2031-03-01T09:00:00Z";
 
-/// AT-16, BIND-01 to BIND-05, BIND-07 to BIND-14, BIND-15 to BIND-23, BIND-25, BIND-26, BIND-28 to BIND-30, BIND-34 to
-/// BIND-36, BIND-41, BIND-44: our hardware token at level 3, in all fifteen transitions, each with its event and its
-/// step. Red when an act is taken out of its turn, when a step is no event, or when the token is good before the end.
+/// AT-16, BIND-01, BIND-03, BIND-04, BIND-05, BIND-09, BIND-10, BIND-12 to BIND-14, BIND-15 to BIND-23, BIND-25, BIND-26,
+/// BIND-28, BIND-29, BIND-30, BIND-34, BIND-35, BIND-41, BIND-44: our hardware token at level 3, in all fifteen transitions,
+/// each with its event and its step. Red when an act is taken out of its turn, when a step is no event, or when the token
+/// is good before the end.
 #[test]
 fn a_hardware_token_is_enrolled_at_the_desk() {
     let Some(desk) = Desk::open("") else { return };
@@ -152,6 +153,13 @@ fn who_may_not_vet_does_not() {
     desk.refused(ANN, &["enrol", "vet", "begin", "--code", &code], "enrol.code_unknown");
     rig.phone("bob", "+41791234582");
     desk.refused(BOB, &["enrol", "vet", "liveness", &id, "face_to_face"], "enrol.wrong_actor");
+    // A level that somebody has written into the store counts for nothing (A22).
+    let store = rusqlite::Connection::open(rig.state.join("countersign.db")).expect("the store");
+    let raised = store.execute("UPDATE phone SET loa = 3.0 WHERE loa = 2.0", []).expect("the numbers");
+    assert_eq!(raised, 3);
+    let output = desk.as_uid(BOB, &["enrol", "vet", "liveness", &id, "face_to_face"]);
+    assert_eq!(output.status.code(), Some(3), "{}", tests::appliance::told(&output));
+    store.execute("UPDATE phone SET loa = 2.0", []).expect("the numbers");
     let asked = desk.done(ANN, &["enrol", "request", "ann", "--method", "on_premise", "--level", "2"]);
     let of_ann = asked["id"].as_str().expect("a handle");
     desk.refused(ANN, &["enrol", "vet", "begin", of_ann], "enrol.self_vetting");
@@ -263,5 +271,86 @@ fn a_source_that_was_not_asked_lowers_the_level() {
     assert_eq!(verified["loa"], 2.0, "{verified}");
     let three = desk.portal().post("/v1/enrolments", &request("alice", "self_vet", 1.5));
     assert_eq!(three.status, 400, "{}", three.text());
+    rig.check_chain();
+}
+
+/// BIND-16, BIND-31, BIND-33, D-54: by video an appointment and a living face are asked for, and at level 3 a second
+/// registration authority, who is not the first. Red when one of them is enough.
+#[test]
+fn a_video_takes_two_persons() {
+    let Some(desk) = Desk::open("[enrol.methods]\nvideo.enabled = true\n") else { return };
+    let rig = desk.rig();
+    let _of_ann = desk.authority("ann", ANN, "CST-000001", 0);
+    let _of_bob = desk.authority("bob", BOB, "CST-000003", ANN);
+    rig.user("alice");
+    let mut token = desk.stocked("CST-000002");
+    let id = desk.ask("alice", "video", 3.0);
+    desk.apply(&id, "factor", &json!({"type": "hardware"})).expect(200);
+    assert_eq!(
+        desk.apply(&id, "code", &json!({})).code(),
+        "enrol.missing_activity",
+        "the token is shown before"
+    );
+    let shown = json!({"serial": "CST-000002", "otp": token.code(6)});
+    desk.apply(&id, "possession", &shown).expect(200);
+    let code = desk.code(&id);
+    let begin = ["enrol", "vet", "begin", "--code", &code, "--place", "https://video.example.org/7"];
+    desk.refused(ANN, &begin, "enrol.missing_activity");
+    let place = "https://video.example.org/7";
+    let offered = desk.done(ANN, &["enrol", "times", "--offer", AHEAD, "--place", place]);
+    let time = offered["items"][0]["id"].as_str().expect("a time").to_owned();
+    desk.apply(&id, "appointment", &json!({"appointment": time})).expect(200);
+    desk.done(ANN, &begin);
+    let at_desk = token.code(6);
+    desk.done(ANN, &["enrol", "vet", "possession", &id, &at_desk]);
+    desk.done(ANN, &[&["enrol", "vet", "proof", &id][..], &PASSPORT].concat());
+    desk.done(ANN, &["enrol", "vet", "source", &id, "Fedpol"]);
+    desk.refused(ANN, &["enrol", "vet", "record", &id], "enrol.missing_activity");
+    desk.done(ANN, &["enrol", "vet", "liveness", &id, "turned_head"]);
+    desk.done(ANN, &["enrol", "vet", "record", &id]);
+    desk.done(ANN, &["enrol", "bind", &id]);
+    desk.refused(ANN, &["enrol", "activate", &id], "enrol.second_person");
+    desk.refused(ANN, &["enrol", "vet", "second", &id], "enrol.second_person");
+    desk.done(BOB, &["enrol", "vet", "second", &id]);
+    let active = desk.done(ANN, &["enrol", "activate", &id]);
+    assert_eq!(
+        (&active["loa"], &active["vetter"], &active["second_vetter"]),
+        (&json!(3.0), &json!("ann"), &json!("bob")),
+        "{active}"
+    );
+    rig.check_chain();
+}
+
+/// BIND-08, BIND-20, BIND-33: an organisation hands a token to a person whom it knows; the desk chooses it. Red when the
+/// token is bound without having been handed over.
+#[test]
+fn an_organisation_hands_tokens_out() {
+    let Some(desk) = Desk::open("[enrol.methods]\nbulk_issue.enabled = true\n") else { return };
+    let rig = desk.rig();
+    desk.operator("ann", ANN, "ra");
+    rig.phone("ann", "+41791234581");
+    rig.user("alice");
+    let mut token = desk.stocked("CST-000002");
+    let asked = desk.done(ANN, &["enrol", "request", "alice", "--method", "bulk_issue"]);
+    let id = asked["id"].as_str().expect("a handle").to_owned();
+    desk.done(ANN, &["enrol", "preregister", &id, "--type", "hardware"]);
+    let selected = &rig.events("type=enrol.factor_selected")[0]["subject"];
+    assert_eq!(selected["selected_by"], "registration_authority", "{selected}");
+    desk.done(ANN, &["enrol", "vet", "begin", &id]);
+    desk.refused(
+        ANN,
+        &[&["enrol", "vet", "proof", &id, "--kind", "eid_assertion"][..]].concat(),
+        "enrol.wrong_proof",
+    );
+    desk.done(ANN, &["enrol", "vet", "proof", &id, "--kind", "known_person", "--name-match"]);
+    desk.done(ANN, &["enrol", "vet", "record", &id]);
+    desk.refused(ANN, &["enrol", "bind", &id], "enrol.missing_activity");
+    desk.done(ANN, &["enrol", "handover", &id, "CST-000002"]);
+    let stock = rig.cli_json(&["technician", "stock"]);
+    assert!(stock.to_string().contains("issued"), "{stock}");
+    desk.done(ANN, &["enrol", "bind", &id]);
+    let active = desk.done(ANN, &["enrol", "activate", &id]);
+    assert_eq!(active["loa"], 2.0, "{active}");
+    assert!(desk.portal().verify("alice", &token.code(6)).accepted());
     rig.check_chain();
 }

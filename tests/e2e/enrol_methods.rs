@@ -5,7 +5,8 @@ use tests::appliance::MANY_MESSAGES;
 use tests::desk::{SCOPES, request, told_of};
 use tests::flow::{self, Flow, example};
 use tests::letter::{self, order_and_read_key};
-use tests::{Appliance, PATIENCE, RigOptions, wait_until};
+use tests::mailsink::MailSink;
+use tests::{Appliance, PATIENCE, RigOptions, Secret, wait_until};
 
 const NUMBER: &str = "+41791234561";
 const PASSWORD: &str = "correct horse battery";
@@ -168,5 +169,62 @@ fn a_number_is_vetted_at_the_desk() {
     assert_eq!(confirmed["channel"], "page", "not by the new factor itself (D-64)");
     let shown = rig.events("type=enrol.possession_shown");
     assert!(shown.iter().any(|event| event["subject"]["purpose"] == "possession_bind"), "{shown:?}");
+    rig.check_chain();
+}
+
+/// BIND-21, BIND-22, BIND-27, BIND-34, D-50, D-64: an app gets a token of its own, which is good only once the binding takes
+/// effect, and gone with an enrolment that does not get there; the registration code and the notices go by mail. Red when
+/// a pending token's code is accepted, or when it outlives its enrolment.
+#[test]
+fn an_app_is_good_once_it_is_bound() {
+    let sink = MailSink::start();
+    let mail = format!(
+        "[mail]\nhost = \"127.0.0.1\"\nport = {}\nfrom = \"login@example.org\"\n",
+        sink.address.port()
+    );
+    let rig = Appliance::start(RigOptions::default().config(&mail));
+    let key = rig.app_key("portal", &SCOPES);
+    let (mut portal, mut admin) = (rig.loopback(Some(&key)), rig.admin());
+    rig.user("alice");
+    rig.cli_json(&["user", "email", "alice", "alice@example.org"]);
+    let begin = |portal: &mut tests::Client| {
+        let asked = portal.post("/v1/enrolments", &request("alice", "on_premise", 2.0)).expect(201).json();
+        let id = asked["id"].as_str().expect("a handle").to_owned();
+        portal.post(&format!("/v1/enrolments/{id}/factor"), &json!({"type": "soft"})).expect(200);
+        let made = portal.post(&format!("/v1/enrolments/{id}/token"), &json!({})).expect(201).json();
+        let secret = Secret::of_uri(made["otpauth_uri"].as_str().expect("a URI"));
+        let again = portal.post(&format!("/v1/enrolments/{id}/token"), &json!({}));
+        assert_eq!(again.code(), "enrol.token_mismatch", "{}", again.text());
+        (id, made["serial"].as_str().expect("a serial").to_owned(), secret)
+    };
+    let (id, serial, _) = begin(&mut portal);
+    assert_eq!(rig.show_token(&serial)["state"], "pending");
+    portal.post(&format!("/v1/enrolments/{id}/cancel"), &json!({"reason": "not_needed"})).expect(200);
+    assert_eq!(rig.show_token(&serial)["state"], "revoked");
+
+    let (id, serial, secret) = begin(&mut portal);
+    let path = |act: &str| format!("/v1/enrolments/{id}/{act}");
+    let now = tests::time::unix_s();
+    portal.post(&path("possession"), &json!({"otp": secret.totp(now)})).expect(200);
+    let made = portal.post(&path("code"), &json!({"mail": true})).expect(201).json();
+    let code = made["code"].as_str().expect("a code");
+    assert_eq!(made["mailed"], true);
+    assert!(sink.next().text.contains(code));
+    assert!(portal.verify_token(&serial, &secret.totp(now + 30)).rejected(), "not before");
+    admin.post(&path("vet"), &json!({"code": code})).expect(200);
+    let proof = json!({
+        "kind": "id_document", "document": "passport", "country": "CH", "last6": "1", "not_expired": true,
+        "name_match": true, "photo_match": true,
+    });
+    let early = admin.post(&path("vet/proof"), &proof);
+    assert_eq!(early.status, 200, "it was shown before: {}", early.text());
+    admin.post(&path("vet/record"), &json!({})).expect(200);
+    admin.post(&path("bind"), &json!({})).expect(200);
+    assert!(portal.verify_token(&serial, &secret.totp(now + 30)).rejected(), "not before");
+    let active = admin.post(&path("activate"), &json!({})).expect(200).json();
+    assert_eq!((&active["state"], &active["token"]), (&json!("confirmed"), &json!(serial)), "{active}");
+    assert!(sink.next().text.contains("new factor"));
+    assert_eq!(rig.events("type=enrol.confirmed")[0]["subject"]["channel"], "email");
+    assert!(portal.verify_token(&serial, &secret.totp(now + 30)).accepted());
     rig.check_chain();
 }

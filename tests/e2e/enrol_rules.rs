@@ -97,7 +97,7 @@ fn a_registration_code_finds_its_request_and_no_other() {
     rig.check_chain();
 }
 
-/// BIND-11, D-55: a time is offered, taken by one, moved, given back; one that is taken is nobody else's.
+/// D-55: a time is offered, taken by one, moved, given back; one that is taken is nobody else's.
 #[test]
 fn a_time_is_taken_by_one() {
     let (rig, key) = start("");
@@ -210,7 +210,7 @@ fn a_binding_is_taken_back_and_it_is_known_why() {
     rig.check_chain();
 }
 
-/// BIND-02, BIND-37: an application sees and moves its own enrolments alone, names and addresses are for who may see
+/// BIND-37: an application sees and moves its own enrolments alone, names and addresses are for who may see
 /// them, and bad input is refused at the edge.
 #[test]
 fn an_application_sees_its_own_alone() {
@@ -259,7 +259,7 @@ fn an_application_sees_its_own_alone() {
     assert!(told_of(&rig, &id).len() >= 2);
 }
 
-/// BIND-30, BIND-31, BIND-32, B.7: an operator's policy asks for more, and takes effect for enrolments that are under
+/// BIND-30, B.7: an operator's policy asks for more, and takes effect for enrolments that are under
 /// way; one that asks for less keeps the daemon from starting, with file, line and key.
 #[test]
 fn a_policy_of_ones_own_asks_for_more() {
@@ -297,4 +297,23 @@ fn a_policy_of_ones_own_asks_for_more() {
     let said = tests::appliance::told(&checked);
     assert_eq!(checked.status.code(), Some(2), "{said}");
     assert!(said.contains("enrol.toml:3: column on_premise 2: CFG-ENROL-1"), "{said}");
+}
+
+/// BIND-32: the manual describes each method that there is, by the document's template. Red when one is added and not
+/// described.
+#[test]
+fn the_manual_describes_each_method() {
+    let text =
+        std::fs::read_to_string(tests::appliance::workspace().join("docs/enrolment.md")).expect("the manual");
+    for method in
+        ["on_premise", "video", "letter", "remote_assertion", "self_vet", "self_asserted", "bulk_issue"]
+    {
+        let begin =
+            text.find(&format!("### {method}\n")).unwrap_or_else(|| panic!("{method} is not described"));
+        let section = text[begin + 4..].split("\n#").next().unwrap_or_default();
+        for part in ["Description", "Input", "Output", "Advantages", "Drawbacks"] {
+            assert!(section.contains(&format!("- {part}: ")), "{method}: {part}");
+        }
+    }
+    assert_eq!(text.matches("- Drawbacks: ").count(), 7);
 }

@@ -112,7 +112,7 @@ fn change(store: &Connection, sql: &str) {
 }
 
 /// One command for each right, and which roles have it: admin, technician, helpdesk, auditor, ra, raa, sraa.
-const MATRIX: [(&[&str], &str); 20] = [
+const MATRIX: [(&[&str], &str); 24] = [
     (&["user", "list"], "A-H-RRR"),
     (&["user", "add", "new"], "A------"),
     (&["user", "phone", "set", "alice", "+41791234567", "--verified-by", "x"], "A------"),
@@ -133,6 +133,10 @@ const MATRIX: [(&[&str], &str); 20] = [
     (&["oath", "add", "alice"], "A------"),
     (&["oath", "show-secret", "alice"], "-------"),
     (&["oath", "delete", "alice", "--yes"], "A------"),
+    (&["enrol", "report"], "A--URRR"),
+    (&["enrol", "vet", "begin", "--code", "AAAA-AAAA"], "----RRR"),
+    (&["enrol", "identity", "00000000000000000000000000000000"], "-----RS"),
+    (&["enrol", "times"], "A---RRR"),
 ];
 const ROLES: [&str; 7] = ["admin", "technician", "helpdesk", "auditor", "ra", "raa", "sraa"];
 

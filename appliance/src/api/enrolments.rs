@@ -250,6 +250,25 @@ pub(super) async fn factor(
     .await
 }
 
+/// Make a token for an app, for this enrolment. The answer shows its secret, once.
+#[utoipa::path(post, path = "/v1/enrolments/{id}/token", tag = "enrolments", operation_id = "make_enrolment_token",
+    params(("id" = String, Path)),
+    responses(ApiError, (status = 201, description = "Made; it is pending", body = wire::MadeToken)))]
+pub(super) async fn token(
+    State(api): State<Arc<Api>>,
+    Authenticated(caller): Authenticated,
+    Path(text): Path<String>,
+) -> Result<(StatusCode, axum::Json<wire::MadeToken>), ApiError> {
+    let id = id(&text)?;
+    let made = api.act(move |app| enrol::make(app, &caller, &id)).await?;
+    let shown = wire::MadeToken {
+        serial: made.serial,
+        otpauth_uri: made.uri.to_string(),
+        enrolment: view(made.view),
+    };
+    Ok((StatusCode::CREATED, axum::Json(shown)))
+}
+
 /// Send a code to the phone that is to be bound.
 #[utoipa::path(post, path = "/v1/enrolments/{id}/possession/send", tag = "enrolments",
     operation_id = "send_enrolment_possession", params(("id" = String, Path)),

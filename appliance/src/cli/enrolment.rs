@@ -45,6 +45,11 @@ pub(super) enum Act {
         #[command(flatten)]
         shown: ShownArgs,
     },
+    /// Make a token for an app, for this enrolment; its secret is shown once.
+    Token {
+        /// The enrolment.
+        id: String,
+    },
     /// Send a code to the phone that is to be bound.
     Send {
         /// The enrolment.
@@ -344,6 +349,10 @@ pub(super) fn run(global: &Global, act: Act) -> Result<ExitCode, Failure> {
         Act::Show { id } => show(global, &client, &id),
         Act::Preregister { id, kind, product, shown } => {
             preregister(global, &client, &id, kind, product, shown.body())
+        }
+        Act::Token { id } => {
+            let made: wire::MadeToken = client.post(&path(&id, "/token"), &json!({}))?;
+            print(global, &made, |made| format!("serial  {}\nuri     {}\n", made.serial, made.otpauth_uri))
         }
         Act::Send { id } => {
             let sent: wire::PossessionSent = client.post(&path(&id, "/possession/send"), &json!({}))?;

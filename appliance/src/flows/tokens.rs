@@ -72,15 +72,7 @@ pub(super) fn add_configured(
 
 fn enrol(app: &Appliance, caller: &Caller, owner: &UserRow, new: &NewToken) -> Result<Enrolled, FlowError> {
     let _order = app.lock_user(&owner.id)?;
-    let living = living(app, &owner.id)?;
-    if living.len() >= ACTIVE_MAX {
-        return Err(FlowError::Conflict(format!("a user has at most {ACTIVE_MAX} tokens")));
-    }
-    if let Some(quota) = app.config.people.oath.quota_soft {
-        need_room(app, caller, owner, &living, Quota::soft(quota))?;
-    }
-    let Made { row, secret } = make(app, owner, new)?;
-    let uri = uri_of(app, new, &row, secret);
+    let (row, uri) = made(app, caller, owner, new, Lifecycle::Active)?;
     let event = app
         .event("oath.secret_added", caller)
         .about("user_ref", &owner.user_ref)
@@ -91,6 +83,30 @@ fn enrol(app: &Appliance, caller: &Caller, owner: &UserRow, new: &NewToken) -> R
         event::append(w, &event).map(drop)
     })?;
     Ok(Enrolled { token: row, uri })
+}
+
+/// A soft token for which the user has room, and what an app scans. Nothing is stored; the caller holds the user's
+/// lock.
+///
+/// # Errors
+/// As [`add`].
+pub(super) fn made(
+    app: &Appliance,
+    caller: &Caller,
+    owner: &UserRow,
+    new: &NewToken,
+    lifecycle: Lifecycle,
+) -> Result<(TokenRow, Zeroizing<String>), FlowError> {
+    let living = living(app, &owner.id)?;
+    if living.len() >= ACTIVE_MAX {
+        return Err(FlowError::Conflict(format!("a user has at most {ACTIVE_MAX} tokens")));
+    }
+    if let Some(quota) = app.config.people.oath.quota_soft {
+        need_room(app, caller, owner, &living, Quota::soft(quota))?;
+    }
+    let Made { row, secret } = make_as(app, owner, new, lifecycle)?;
+    let uri = uri_of(app, new, &row, secret);
+    Ok((row, uri))
 }
 
 /// Tokens of a user that are not revoked.
@@ -156,13 +172,22 @@ pub(super) struct Made {
     pub(super) secret: Zeroizing<Vec<u8>>,
 }
 
-/// Makes a soft token: the HSM makes or takes the secret and wraps it. Nothing is stored.
+/// Makes a soft token, which is active: the HSM makes or takes the secret and wraps it. Nothing is stored.
 pub(super) fn make(app: &Appliance, owner: &UserRow, new: &NewToken) -> Result<Made, FlowError> {
+    make_as(app, owner, new, Lifecycle::Active)
+}
+
+fn make_as(
+    app: &Appliance,
+    owner: &UserRow,
+    new: &NewToken,
+    lifecycle: Lifecycle,
+) -> Result<Made, FlowError> {
     let id = app.new_id()?;
     let letter = if new.policy.factor == Factor::Hotp { 'H' } else { 'T' };
     let serial = Serial::soft(letter, app.random()?);
     let last = first_watermark(app, new)?;
-    let state = MovingState { last, ..FIRST_STATE };
+    let state = MovingState { last, lifecycle, ..FIRST_STATE };
     let source = match &new.secret {
         Some(secret) => SecretSource::Import(secret.clone()),
         None => SecretSource::Generate { len: SECRET_LEN },

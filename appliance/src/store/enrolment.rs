@@ -211,7 +211,8 @@ pub fn resting(
     limit: usize,
 ) -> Result<Vec<EnrolmentRow>, StoreError> {
     let sql = "SELECT * FROM enrolment WHERE state NOT IN ('active', 'confirmed', 'rejected', 'expired', 'cancelled',
-                   'revoked') AND (acted_at <= ?1 OR code_until <= ?2) LIMIT ?3";
+                   'revoked') AND (acted_at <= ?1
+                   OR (state IN ('code_issued', 'scheduled') AND code_until <= ?2)) LIMIT ?3";
     many(connection, sql, params![since, now, i64::try_from(limit).unwrap_or(i64::MAX)])
 }
 

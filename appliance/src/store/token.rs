@@ -334,7 +334,7 @@ pub fn rebind(writing: &mut Writing<'_>, loaded: &TokenRow, next: &TokenRow) -> 
 pub fn bind(writing: &mut Writing<'_>, loaded: &TokenRow, next: &TokenRow) -> Result<bool, StoreError> {
     let changed = writing.tx.execute(
         "UPDATE token SET user_id = ?1, loa = ?2, record_mac = ?3, lifecycle = ?4, epoch = ?5, state_mac = ?6
-         WHERE id = ?7 AND state_mac = ?8 AND record_mac = ?9 AND lifecycle IN ('in_stock', 'active')",
+         WHERE id = ?7 AND state_mac = ?8 AND record_mac = ?9 AND lifecycle IN ('in_stock', 'active', 'pending')",
         params![
             next.user_id,
             next.loa,

@@ -110,7 +110,7 @@ otp_length = 10
         assert_eq!(number.masked_in_sms(), ANY_MASKED);
         for lang in LANGUAGES {
             let messages = messages(&config, &config.texts, lang);
-            assert_eq!(messages.len(), 5);
+            assert_eq!(messages.len(), 8);
             for (key, text) in messages {
                 let size = size(&text).unwrap();
                 assert_eq!((size.alphabet.as_str(), size.parts), ("gsm7", 1), "{key} in {lang}: {text}");

@@ -153,7 +153,7 @@ impl Done {
 mod tests {
     use super::*;
 
-    /// BIND-02, BIND-12, BIND-26, BIND-30: each activity is found by both of its names, and by the documents' other
+    /// BIND-12, BIND-26, BIND-30: each activity is found by both of its names, and by the documents' other
     /// spellings.
     #[test]
     fn activities_have_two_names() {

@@ -224,6 +224,25 @@ impl Progress {
         Ok(shown.did(State::PossessionProven, Activity::PossessionPre, rules.now))
     }
 
+    /// 4, its first half: an app gets a token of its own for this enrolment, which holds it (D-50). It is to be shown
+    /// like one that was there before.
+    ///
+    /// # Errors
+    /// [`Refusal::FactorNotAllowed`] for another factor; [`Refusal::TokenMismatch`] once there is one;
+    /// [`Refusal::Missing`] before a factor is chosen; [`Refusal::WrongState`].
+    pub fn made(self, now: &Now, item: Id) -> Result<Self, Refusal> {
+        self.from(&[State::FactorSelected, State::CodeIssued, State::Scheduled, State::Vetting])?;
+        match self.factor {
+            None => return Err(Refusal::Missing(Activity::Selection)),
+            Some(Factor::Soft) => {}
+            Some(Factor::Sms | Factor::Push | Factor::Hardware) => return Err(Refusal::FactorNotAllowed),
+        }
+        if self.item.is_some() {
+            return Err(Refusal::TokenMismatch);
+        }
+        Ok(Progress { item: Some(item), acted_at_ms: now.steady_ms, ..self })
+    }
+
     /// 5: a registration code is made, good until then.
     ///
     /// # Errors
@@ -246,6 +265,16 @@ impl Progress {
         self.applicable(rules, Activity::Scheduling)?;
         self.from(&[State::CodeIssued, State::Scheduled])?;
         Ok(self.did(State::Scheduled, Activity::Scheduling, rules.now))
+    }
+
+    /// The appointment is given back.
+    ///
+    /// # Errors
+    /// [`Refusal::WrongState`] without one, and once the vetting has begun.
+    pub fn unscheduled(self, now: &Now) -> Result<Self, Refusal> {
+        self.from(&[State::Scheduled])?;
+        let done = self.done.without(&[Activity::Scheduling]);
+        Ok(Progress { state: State::CodeIssued, done, acted_at_ms: now.steady_ms, ..self })
     }
 
     /// 7: the vetting begins: by a person whom the rules let, or by the appliance itself.

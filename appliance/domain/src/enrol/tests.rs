@@ -193,7 +193,7 @@ fn time_runs_out() {
     assert_eq!(active().aged(&at(i64::MAX)).state, State::Active, "a binding does not run out");
 }
 
-/// BIND-36: at the desk the factor is shown first, then the identity, then the rest; no other order goes.
+/// B.5.6: at the desk the factor is shown first, then the identity, then the rest; no other order goes.
 #[test]
 fn a_desk_has_an_order() {
     use Activity::{PossessionBind, VetProof};

@@ -160,6 +160,17 @@ pub struct Possession {
     pub challenge: Option<String>,
 }
 
+/// A token that an app has yet to show.
+#[derive(Serialize, Deserialize, ToSchema)]
+pub struct MadeToken {
+    /// Its serial.
+    pub serial: String,
+    /// What the app scans; shown once.
+    pub otpauth_uri: String,
+    /// The enrolment.
+    pub enrolment: Enrolment,
+}
+
 /// A code is on its way to the user's phone.
 #[derive(Serialize, Deserialize, ToSchema)]
 pub struct PossessionSent {

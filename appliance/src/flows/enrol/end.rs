@@ -8,6 +8,7 @@ use domain::role::Right;
 use domain::token::{Id, Lifecycle, MovingState};
 
 use super::schedule::Freed;
+use super::soft::Unmade;
 use super::view::{self, View};
 use super::work::{Doing, Ready, Work, check_reason};
 use super::{notice, people};
@@ -25,12 +26,13 @@ pub(super) fn reject_with(work: &mut Work<'_>, reason: &str) -> Result<(), FlowE
     work.go(Doing::end("enrol.rejected", reason), judged)
 }
 
-/// What a process leaves that ends without a binding: the record of the vetting is kept for a while only, and the time
-/// that it had is free.
+/// What a process leaves that ends without a binding: the record of the vetting is kept for a while only, the time that
+/// it had is free, and a token that was made for it is revoked.
 pub(super) struct Unused {
     enrolment: Id,
     at: i64,
     freed: Freed,
+    unmade: Unmade,
 }
 
 impl Unused {
@@ -40,7 +42,8 @@ impl Unused {
     /// [`FlowError::Tampered`]; when the HSM or the store cannot answer.
     pub(super) fn of(work: &Work<'_>) -> Result<Self, FlowError> {
         let enrolment = work.row.order.id;
-        Ok(Unused { enrolment, at: work.now.steady_ms, freed: Freed::of(work.app, &enrolment)? })
+        let (freed, unmade) = (Freed::of(work.app, &enrolment)?, Unmade::of(work)?);
+        Ok(Unused { enrolment, at: work.now.steady_ms, freed, unmade })
     }
 
     /// Writes it, in the act's own transaction.
@@ -49,7 +52,8 @@ impl Unused {
     /// SQLite's.
     pub(super) fn write(&self, writing: &mut Writing<'_>) -> Result<(), StoreError> {
         vetting::end_identity(writing, &self.enrolment, End::Unused, self.at)?;
-        self.freed.write(writing)
+        self.freed.write(writing)?;
+        self.unmade.write(writing)
     }
 }
 
@@ -190,11 +194,7 @@ pub fn revoke(app: &Appliance, caller: &Caller, id: &Id, reason: &str, why: Why)
     }
     revoked(&mut work, reason, why)?;
     let gone = Gone::of(&work)?;
-    let (enrolment, at) = (*id, work.now.steady_ms);
-    let row = work.commit(move |w| {
-        gone.write(w)?;
-        vetting::end_identity(w, &enrolment, End::Revoked, at)
-    })?;
+    let row = work.commit(move |w| gone.write(w))?;
     view::of(app, caller, row)
 }
 

@@ -91,11 +91,7 @@ fn gone(app: &Appliance, row: &EnrolmentRow) -> Result<(), FlowError> {
     let Some(item) = row.progress.item else { return Ok(()) };
     let _order = app.lock_user(&row.order.user)?;
     let Some(ready) = replaced(app, &scheduler(), &item, Why::BySystem)? else { return Ok(()) };
-    let (id, at) = (row.order.id, app.clock.now().steady_ms);
-    Ok(app.store.write(move |w| {
-        ready.write(w)?;
-        vetting::end_identity(w, &id, vetting::End::Revoked, at)
-    })?)
+    Ok(app.store.write(move |w| ready.write(w))?)
 }
 
 fn erase(app: &Appliance, now: i64) -> Result<(), FlowError> {

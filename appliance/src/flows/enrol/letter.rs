@@ -4,6 +4,7 @@
 use domain::enrol::{
     Activity, Channel, Check, Factor, Level, Method, Order, Progress, ProofKind, RULE_VERSION, Requester,
 };
+use domain::event::Event;
 use domain::token::Id;
 
 use super::identity::Identity;
@@ -91,6 +92,9 @@ fn steps(
         .about("first_factor", shown);
     work.go(asked, judged)?;
     if look_whether_eligible(&mut work)? {
+        let reason = work.row.reason.clone().unwrap_or_default();
+        let event = Event::refused(work.now.wall_ms, "enrol.rejected", caller.actor.clone(), reason);
+        app.refuse(event.about("user_ref", &owner.user_ref))?;
         return Ok(None);
     }
     let judged = work.progress().selected(&work.rules(), Factor::Sms);

@@ -171,7 +171,8 @@ fn token_meant(work: &Work<'_>, serial: Option<&Serial>) -> Result<TokenRow, Flo
 
 /// Whether a token can be bound here: the user's own, or one from stock that nobody else holds.
 pub(super) fn usable_for(work: &Work<'_>, row: &TokenRow) -> Result<(), FlowError> {
-    let own = row.user_id == Some(work.owner.id) && row.state.lifecycle == Lifecycle::Active;
+    let usable = [Lifecycle::Active, Lifecycle::Pending].contains(&row.state.lifecycle);
+    let own = row.user_id == Some(work.owner.id) && usable;
     let stock = row.user_id.is_none() && row.state.lifecycle == Lifecycle::InStock;
     if !own && !stock {
         return Err(FlowError::Conflict(format!(

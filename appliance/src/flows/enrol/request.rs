@@ -236,6 +236,10 @@ fn hindrance(work: &Work<'_>) -> Result<Option<&'static str>, FlowError> {
         return Ok(Some("organisation"));
     }
     let (user, id) = (work.owner.id, work.row.order.id);
+    // A letter's enrolment is never under way.
+    if work.row.order.method == Method::Letter {
+        return Ok(None);
+    }
     let open = app.store.read(|c| enrolment::open_count(c, &user, &id))?;
     Ok((open >= rules.open_max as usize).then_some("quota"))
 }

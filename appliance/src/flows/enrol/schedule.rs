@@ -1,6 +1,6 @@
 //! Appointments (B.5.6, 6; BIND-11, D-55): registration authorities offer times, applicants take one.
 
-use domain::enrol::{Activity, Progress, State};
+use domain::enrol::Activity;
 use domain::role::Right;
 use domain::token::Id;
 
@@ -168,14 +168,7 @@ pub fn give_back(app: &Appliance, caller: &Caller, id: &Id) -> Result<View, Flow
         return Err(FlowError::NotFound("appointment"));
     }
     let freed = Freed::of(app, id)?;
-    let judged = match work.progress().state {
-        State::Scheduled => Ok(Progress {
-            state: State::CodeIssued,
-            done: work.progress().done.without(&[Activity::Scheduling]),
-            ..work.progress()
-        }),
-        state => Err(domain::enrol::Refusal::WrongState(state.name())),
-    };
+    let judged = work.progress().unscheduled(&work.now);
     let by = if caller.actor.kind == OPERATOR { "registration_authority" } else { "applicant" };
     work.go(Doing::new("enrol.appointment_given_back", Activity::Scheduling).about("by", by), judged)?;
     let row = work.commit(move |w| freed.write(w))?;

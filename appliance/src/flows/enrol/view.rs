@@ -10,7 +10,7 @@ use super::request::{self, Info};
 use super::schedule;
 use super::work::{check, find, remark_of};
 use crate::appliance::Appliance;
-use crate::flows::{Caller, FlowError};
+use crate::flows::{Caller, FlowError, OPERATOR};
 use crate::store::appointment::AppointmentRow;
 use crate::store::enrolment::{self, EnrolmentRow, Filter};
 use crate::store::user::UserRow;
@@ -63,7 +63,8 @@ pub(super) fn of(app: &Appliance, caller: &Caller, row: EnrolmentRow) -> Result<
     };
     let mut info = Info::default();
     let contacts = caller.rights.has(Right::ReadContacts);
-    if contacts || caller.rights.has(Right::Vet) || caller.application == row.application {
+    let own = caller.actor.kind != OPERATOR && caller.application == row.application;
+    if contacts || caller.rights.has(Right::Vet) || own {
         info = request::info(app, &owner, &row)?;
     }
     if !contacts {

@@ -10,6 +10,7 @@ use hsm::{HsmError, MacPurpose};
 use parking_lot::MutexGuard;
 use sha2::{Digest, Sha256};
 
+use super::end::Unused;
 use crate::appliance::Appliance;
 use crate::flows::{Caller, FlowError, handle, users};
 use crate::store::enrolment::{self, EnrolmentRow};
@@ -169,7 +170,8 @@ impl<'a> Work<'a> {
         if work.is_over() {
             work.expire()?;
             let order = work.order.take();
-            work.commit(|_| Ok(()))?;
+            let unused = Unused::of(&work)?;
+            work.commit(move |w| unused.write(w))?;
             work = Self::load(app, caller, id)?;
             work.order = order;
         }
@@ -238,6 +240,11 @@ impl<'a> Work<'a> {
     /// Where it stands.
     pub(super) fn progress(&self) -> Progress {
         self.row.progress
+    }
+
+    /// The token or phone that it held when it was loaded.
+    pub(super) fn held(&self) -> Option<Id> {
+        self.loaded.as_ref().and_then(|loaded| loaded.progress.item)
     }
 
     /// Whether its time is over, and nobody has written that down.
@@ -396,6 +403,10 @@ impl Ready {
             None => enrolment::insert(writing, &self.next)?,
             Some(loaded) if enrolment::put(writing, loaded, &self.next)? => {}
             Some(_) => return Err(StoreError::Changed("the enrolment")),
+        }
+        let progress = &self.next.progress;
+        if progress.state == State::Revoked {
+            vetting::end_identity(writing, &self.next.order.id, vetting::End::Revoked, progress.acted_at_ms)?;
         }
         for (step, event) in &self.steps {
             let seq = event::append(writing, event)?;

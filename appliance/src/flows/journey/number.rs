@@ -285,7 +285,7 @@ impl Walk<'_> {
                     enrol::by_letter(app, &self.caller, &owner, letter, &phone_id, &shown.join("+"))?;
                 if by_letter.is_none() {
                     self.kept.journey.fail("registration.not_supported");
-                    return Ok(());
+                    return self.save(|_| Ok(true));
                 }
                 by_letter
             }

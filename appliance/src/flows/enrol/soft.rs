@@ -1,0 +1,90 @@
+//! An app gets a token of its own for an enrolment: pending until the binding takes effect, and gone with an enrolment that
+//! does not get there (B.5.5, BIND-21, D-50).
+
+use domain::event::Event;
+use domain::token::{Id, Lifecycle, MovingState};
+use zeroize::Zeroizing;
+
+use super::view::{self, View};
+use super::work::{Doing, Work};
+use crate::appliance::Appliance;
+use crate::flows::tokens::{self, NewToken};
+use crate::flows::{Caller, FlowError, oath};
+use crate::store::token::{self, TokenRow};
+use crate::store::{StoreError, Writing, event};
+use domain::enrol::{Activity, State};
+
+/// A token that an app has yet to show.
+pub struct Made {
+    /// The enrolment.
+    pub view: View,
+    /// Its serial.
+    pub serial: String,
+    /// What the app scans; shown once.
+    pub uri: Zeroizing<String>,
+}
+
+/// Makes the token, as the configuration describes those of apps (OATH-18).
+///
+/// # Errors
+/// [`FlowError::Enrol`] where it is not the time, or another factor was chosen; [`FlowError::Conflict`] for a user with
+/// as many as there may be.
+pub fn make(app: &Appliance, caller: &Caller, id: &Id) -> Result<Made, FlowError> {
+    let mut work = Work::open(app, caller, id)?;
+    if work.progress().state == State::Vetting {
+        work.same_vetter("enrol.token_made")?;
+    } else {
+        work.for_applicant("enrol.token_made")?;
+    }
+    let doing = Doing::new("enrol.token_made", Activity::Selection);
+    // Nothing is made where it is not the time.
+    if let Err(refusal) = work.progress().made(&work.now, [0; 16]) {
+        return Err(work.refuse(doing, refusal)?);
+    }
+    let policy = oath::policy(app)?;
+    let new = NewToken { user: work.owner.name.clone(), policy, counter: 0, secret: None, issuer: None };
+    let (row, uri) = tokens::made(app, caller, &work.owner, &new, Lifecycle::Pending)?;
+    let serial = row.serial.to_string();
+    let judged = work.progress().made(&work.now, row.id);
+    work.go(doing.about("token", serial.as_str()).input(serial.as_bytes()), judged)?;
+    let saved = work.commit(move |w| token::insert(w, &row))?;
+    Ok(Made { view: view::of(app, caller, saved)?, serial, uri })
+}
+
+/// The end of a token that was made for an enrolment which does not take effect.
+pub(super) struct Unmade(Option<Box<(TokenRow, MovingState, [u8; 32], Event)>>);
+
+impl Unmade {
+    /// Of the token that the enrolment held when it was loaded.
+    ///
+    /// # Errors
+    /// [`FlowError::Tampered`]; when the HSM or the store cannot answer.
+    pub(super) fn of(work: &Work<'_>) -> Result<Self, FlowError> {
+        let Some(item) = work.held() else { return Ok(Unmade(None)) };
+        let found = work.app.store.read(|c| token::by_id(c, &item))?;
+        let Some(row) = found.filter(|row| row.state.lifecycle == Lifecycle::Pending) else {
+            return Ok(Unmade(None));
+        };
+        let next = MovingState { lifecycle: Lifecycle::Revoked, ..row.state.next() };
+        let mac = tokens::next_mac(work.app, &row, &next)?;
+        let event = work
+            .app
+            .event("token.revoked", work.caller)
+            .about("token", row.serial.as_str())
+            .about("user_ref", &work.owner.user_ref);
+        Ok(Unmade(Some(Box::new((row, next, mac, event)))))
+    }
+
+    /// Revokes it, in the act's own transaction.
+    ///
+    /// # Errors
+    /// [`StoreError::Changed`] when it has moved; SQLite's.
+    pub(super) fn write(&self, writing: &mut Writing<'_>) -> Result<(), StoreError> {
+        let Some(ending) = &self.0 else { return Ok(()) };
+        let (row, next, mac, event) = ending.as_ref();
+        if !token::put_state(writing, row, next, mac)? {
+            return Err(StoreError::Changed("the token"));
+        }
+        event::append(writing, event).map(drop)
+    }
+}
