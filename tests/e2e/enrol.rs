@@ -3,6 +3,7 @@
 
 use serde_json::{Value, json};
 use tests::desk::{Desk, PASSPORT, request, told_of};
+use tests::token::EmulatedToken;
 
 const ANN: u32 = 47_101;
 const BOB: u32 = 47_102;
@@ -30,7 +31,17 @@ fn a_hardware_token_is_enrolled_at_the_desk() {
     rig.user("alice");
     rig.phone("alice", ALICE);
     let mut token = desk.stocked("CST-000002");
+    let (id, code) = applied(&desk, &mut token);
+    vetted(&desk, &mut token, &id, &code);
+    let notice = rig.modem().await_message(ALICE, 1);
+    assert!(notice.text.is_some_and(|text| text.contains("new factor")), "told over another channel");
+    remembered(&desk, &id);
+    rig.check_chain();
+}
 
+/// 1 to 6: asked for, chosen, shown, with a code and an appointment.
+fn applied(desk: &Desk, token: &mut EmulatedToken) -> (String, String) {
+    let rig = desk.rig();
     let bare = json!({"user": "alice", "method": "on_premise", "level": 3});
     let refused = desk.portal().post("/v1/enrolments", &bare);
     assert_eq!(
@@ -55,26 +66,30 @@ fn a_hardware_token_is_enrolled_at_the_desk() {
     let time = offered["items"][0]["id"].as_str().expect("a time").to_owned();
     let booked = desk.apply(&id, "appointment", &json!({"appointment": time})).expect(200).json();
     assert_eq!((&booked["state"], &booked["appointment"]["place"]), (&json!("scheduled"), &json!("Desk 3")));
+    (id, code)
+}
 
+/// 7 to 15: at the desk, in its order.
+fn vetted(desk: &Desk, token: &mut EmulatedToken, id: &str, code: &str) {
     let typed = code.to_lowercase();
-    desk.refused(ANN, &["enrol", "vet", "begin", &id], "enrol.code_unknown");
+    desk.refused(ANN, &["enrol", "vet", "begin", id], "enrol.code_unknown");
     desk.refused(ANN, &["enrol", "vet", "begin", "--code", "AAAA-AAAA"], "enrol.code_unknown");
     desk.done(ANN, &["enrol", "vet", "begin", "--code", &typed, "--place", "Desk 3"]);
-    let proof = [&["enrol", "vet", "proof", &id][..], &PASSPORT].concat();
+    let proof = [&["enrol", "vet", "proof", id][..], &PASSPORT].concat();
     desk.refused(ANN, &proof, "enrol.missing_activity");
-    desk.refused(ANN, &["enrol", "activate", &id], "enrol.wrong_state");
+    desk.refused(ANN, &["enrol", "activate", id], "enrol.wrong_state");
     let at_desk = token.code(6);
-    desk.done(ANN, &["enrol", "vet", "possession", &id, &at_desk]);
-    desk.refused(ANN, &["enrol", "vet", "record", &id], "enrol.missing_activity");
+    desk.done(ANN, &["enrol", "vet", "possession", id, &at_desk]);
+    desk.refused(ANN, &["enrol", "vet", "record", id], "enrol.missing_activity");
     desk.done(ANN, &[&proof[..], &["--remark", "spelling of the name differs by an accent"]].concat());
-    desk.done(ANN, &["enrol", "vet", "liveness", &id, "face_to_face"]);
-    desk.done(ANN, &["enrol", "vet", "source", &id, "Fedpol", "--reference", "RIPOL-7"]);
-    desk.done(ANN, &["enrol", "vet", "record", &id]);
-    desk.done(ANN, &["enrol", "handover", &id, "CST-000002"]);
-    desk.refused(ANN, &["enrol", "activate", &id], "enrol.wrong_state");
-    desk.done(ANN, &["enrol", "bind", &id]);
+    desk.done(ANN, &["enrol", "vet", "liveness", id, "face_to_face"]);
+    desk.done(ANN, &["enrol", "vet", "source", id, "Fedpol", "--reference", "RIPOL-7"]);
+    desk.done(ANN, &["enrol", "vet", "record", id]);
+    desk.done(ANN, &["enrol", "handover", id, "CST-000002"]);
+    desk.refused(ANN, &["enrol", "activate", id], "enrol.wrong_state");
+    desk.done(ANN, &["enrol", "bind", id]);
     assert!(desk.portal().verify("alice", &token.code(6)).rejected(), "nothing is good before the end");
-    let active = desk.done(ANN, &["enrol", "activate", &id]);
+    let active = desk.done(ANN, &["enrol", "activate", id]);
     assert_eq!(
         (&active["state"], &active["loa"], &active["loa_rule"], &active["token"]),
         (&json!("confirmed"), &json!(3.0), &json!(1), &json!("CST-000002")),
@@ -82,10 +97,12 @@ fn a_hardware_token_is_enrolled_at_the_desk() {
     );
     let verified = desk.portal().verify("alice", &token.code(6)).expect(200).json();
     assert_eq!((&verified["verdict"], &verified["loa"]), (&json!("accept"), &json!(3.0)), "{verified}");
-    let notice = rig.modem().await_message(ALICE, 1);
-    assert!(notice.text.is_some_and(|text| text.contains("new factor")), "told over another channel");
+}
 
-    let happened: Vec<String> = told_of(rig, &id).into_iter().filter(|kind| !kind.contains(' ')).collect();
+/// Each transition is an event and a step, with one digest.
+fn remembered(desk: &Desk, id: &str) {
+    let rig = desk.rig();
+    let happened: Vec<String> = told_of(rig, id).into_iter().filter(|kind| !kind.contains(' ')).collect();
     let expected = kinds(&[
         "enrol.requested",
         "enrol.eligible",
@@ -105,7 +122,7 @@ fn a_hardware_token_is_enrolled_at_the_desk() {
         "enrol.confirmed",
     ]);
     assert_eq!(happened, expected);
-    let whole = desk.done(ANN, &["enrol", "show", &id]);
+    let whole = desk.done(ANN, &["enrol", "show", id]);
     let steps = whole["activities"].as_array().expect("steps");
     assert_eq!(
         steps.iter().map(|step| step["event"].as_str().unwrap_or_default()).collect::<Vec<_>>(),
@@ -125,7 +142,6 @@ fn a_hardware_token_is_enrolled_at_the_desk() {
     assert_eq!((&proof["actor"], &proof["role"]), (&json!("ann"), &json!("ra")), "{proof}");
     assert!(proof["remark"].as_str().is_some_and(|words| words.contains("accent")), "{proof}");
     assert_eq!(steps[6]["place"], "Desk 3");
-    rig.check_chain();
 }
 
 /// BIND-35, BIND-37, D-54: nobody vets above the own level, nor themselves, nor another's vetting on; root only as long

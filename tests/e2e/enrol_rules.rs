@@ -317,3 +317,58 @@ fn the_manual_describes_each_method() {
     }
     assert_eq!(text.matches("- Drawbacks: ").count(), 7);
 }
+
+/// BIND-16, BIND-19, BIND-39: each check that fails ends the enrolment with its own reason: what is seen on a document is its
+/// proof's, what its issuer says is the source's; and a factor that cannot be shown after the vetting ends it too. Red when
+/// an enrolment goes on after any of them.
+#[test]
+fn each_check_that_fails_ends_it() {
+    let (rig, key) = start("[limits]\ndelay_from = 20\ntoken_failures = 3\n");
+    let (mut portal, mut admin) = (rig.loopback(Some(&key)), rig.admin());
+    let good = json!({"kind": "id_document", "document": "passport", "country": "CH", "last6": "1",
+        "not_expired": true, "name_match": true, "photo_match": true});
+    let but = |field: &str| {
+        let mut proof = good.clone();
+        proof[field] = json!(false);
+        proof
+    };
+    let cases = [
+        ("vet/proof", but("not_expired"), "document_expired"),
+        ("vet/proof", but("photo_match"), "photo_mismatch"),
+        ("vet/source", json!({"source": "Fedpol", "valid": false}), "document_retired"),
+        ("vet/liveness", json!({"method": "turned_head", "passed": false}), "not_alive"),
+        ("possession", json!({"otp": "000000"}), "possession_failed"),
+    ];
+    for (n, (act, body, reason)) in cases.iter().enumerate() {
+        let user = format!("user{n}");
+        let token = rig.hotp_user(&user);
+        let id = ask(&mut portal, &user);
+        post(&mut portal, &id, "factor", &json!({"type": "soft"})).expect(200);
+        post(&mut portal, &id, "possession", &json!({"otp": token.secret.hotp(0)})).expect(200);
+        let made = post(&mut portal, &id, "code", &json!({})).expect(201).json();
+        post(&mut admin, &id, "vet", &json!({"code": made["code"]})).expect(200);
+        let early = post(&mut admin, &id, "vet/source", &json!({"source": "Fedpol", "valid": true}));
+        assert_eq!(early.code(), "enrol.missing_activity", "the proof comes first: {}", early.text());
+        if *act != "vet/proof" {
+            post(&mut admin, &id, "vet/proof", &good).expect(200);
+        }
+        if *act == "possession" {
+            post(&mut admin, &id, "vet/record", &json!({})).expect(200);
+            for _ in 0..3 {
+                assert_eq!(post(&mut admin, &id, act, body).code(), "enrol.possession_failed");
+            }
+        } else {
+            post(&mut admin, &id, act, body).expect(200);
+        }
+        let ended = admin.get(&format!("/v1/enrolments/{id}")).expect(200).json();
+        assert_eq!((&ended["state"], &ended["reason"]), (&json!("rejected"), &json!(reason)), "{ended}");
+        assert_eq!(post(&mut admin, &id, "bind", &json!({})).code(), "enrol.wrong_state");
+    }
+    let told = rig.events("type=enrol.failure_told");
+    assert_eq!(told.len(), cases.len(), "each is told");
+    let store = rusqlite::Connection::open(rig.state.join("countersign.db")).expect("the store");
+    let count = |sql: &str| store.query_row(sql, [], |row| row.get::<_, i64>(0)).expect(sql);
+    assert_eq!(count("SELECT count(*) FROM vetting_identity WHERE unused_at IS NULL"), 0);
+    assert_eq!(count("SELECT count(*) FROM vetting_identity"), 5);
+    rig.check_chain();
+}

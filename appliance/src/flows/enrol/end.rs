@@ -5,10 +5,11 @@ use domain::enrol::State;
 use domain::event::Event;
 use domain::names::Serial;
 use domain::role::Right;
-use domain::token::{Id, Lifecycle, MovingState};
+use domain::token::{Id, Lifecycle};
 
 use super::schedule::Freed;
 use super::soft::Unmade;
+use super::token_end::TokenEnd;
 use super::view::{self, View};
 use super::work::{Doing, Ready, Work, check_reason};
 use super::{notice, people};
@@ -129,7 +130,7 @@ impl Why {
 /// What goes with a binding.
 enum Gone {
     Nothing,
-    Token(Box<(TokenRow, MovingState, [u8; 32], Event)>),
+    Token(Box<TokenEnd>),
     Phone(Id, Event),
 }
 
@@ -142,13 +143,7 @@ impl Gone {
             if !own {
                 return Ok(Gone::Nothing);
             }
-            let next = MovingState { lifecycle: Lifecycle::Revoked, ..row.state.next() };
-            let mac = tokens::next_mac(app, &row, &next)?;
-            let event = app
-                .event("token.revoked", caller)
-                .about("token", row.serial.as_str())
-                .about("user_ref", &work.owner.user_ref);
-            return Ok(Gone::Token(Box::new((row, next, mac, event))));
+            return Ok(Gone::Token(Box::new(TokenEnd::of(app, caller, &work.owner, row)?)));
         }
         let bound = phones::of_user(app, &work.owner.id)?.filter(|bound| bound.id == item);
         Ok(match bound {
@@ -163,13 +158,7 @@ impl Gone {
     fn write(&self, writing: &mut Writing<'_>) -> Result<(), StoreError> {
         match self {
             Gone::Nothing => Ok(()),
-            Gone::Token(gone) => {
-                let (row, next, mac, event) = gone.as_ref();
-                if !token::put_state(writing, row, next, mac)? {
-                    return Err(StoreError::Changed("the token"));
-                }
-                event::append(writing, event).map(drop)
-            }
+            Gone::Token(end) => end.write(writing),
             Gone::Phone(id, event) => {
                 phone::remove(writing, id)?;
                 event::append(writing, event).map(drop)

@@ -2,21 +2,20 @@
 //! names a person by a pseudonym that stands for nobody from then on.
 
 use domain::enrol::State;
-use domain::event::Event;
 use domain::letter::Kind;
 use domain::method::Method;
 use domain::names::UserName;
-use domain::token::{Id, Lifecycle, MovingState};
+use domain::token::Id;
 
 use super::end::Why;
 use super::schedule::Freed;
+use super::token_end::TokenEnd;
 use super::work::{Doing, Ready, Work, find};
 use crate::appliance::Appliance;
 use crate::flows::{Caller, FlowError, challenge, handle, letters, operators, tokens, users};
 use crate::store::enrolment::{self, Filter};
-use crate::store::token::TokenRow;
 use crate::store::user::UserRow;
-use crate::store::{StoreError, event, flow, letter, phone, token, user, vetting};
+use crate::store::{StoreError, event, flow, letter, phone, user, vetting};
 
 /// State of a user who is forgotten.
 const FORGOTTEN: &str = "forgotten";
@@ -57,7 +56,7 @@ pub fn identity(app: &Appliance, caller: &Caller, id: &Id) -> Result<(), FlowErr
 struct Ends {
     enrolments: Vec<(Ready, Freed)>,
     records: Vec<Id>,
-    tokens: Vec<(TokenRow, MovingState, [u8; 32], Event)>,
+    tokens: Vec<TokenEnd>,
 }
 
 /// Forgets a person: key, name, numbers, addresses and password are erased, tokens are revoked, what was vetted is gone.
@@ -96,12 +95,7 @@ pub fn person(app: &Appliance, caller: &Caller, name: &UserName) -> Result<Strin
         for id in &ends.records {
             vetting::erase_identity(w, id)?;
         }
-        for (row, next, mac, event) in &ends.tokens {
-            if !token::put_state(w, row, next, mac)? {
-                return Err(StoreError::Changed("a token"));
-            }
-            event::append(w, event)?;
-        }
+        ends.tokens.iter().try_for_each(|end| end.write(w))?;
         bound.as_ref().map_or(Ok(()), |bound| phone::remove(w, &bound.id))?;
         if !user::forget(w, &loaded, &next)? {
             return Err(StoreError::Changed("the account"));
@@ -136,13 +130,7 @@ fn ends(app: &Appliance, caller: &Caller, owner: &UserRow) -> Result<Ends, FlowE
     }
     let mut revoked = Vec::new();
     for row in tokens::living(app, &owner.id)? {
-        let next = MovingState { lifecycle: Lifecycle::Revoked, ..row.state.next() };
-        let mac = tokens::next_mac(app, &row, &next)?;
-        let event = app
-            .event("token.revoked", caller)
-            .about("token", row.serial.as_str())
-            .about("user_ref", &owner.user_ref);
-        revoked.push((row, next, mac, event));
+        revoked.push(TokenEnd::of(app, caller, owner, row)?);
     }
     Ok(Ends { enrolments, records: rows.iter().map(|row| row.order.id).collect(), tokens: revoked })
 }

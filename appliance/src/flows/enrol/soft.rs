@@ -1,18 +1,17 @@
 //! An app gets a token of its own for an enrolment: pending until the binding takes effect, and gone with an enrolment that
 //! does not get there (B.5.5, BIND-21, D-50).
 
-use domain::event::Event;
-use domain::token::{Id, Lifecycle, MovingState};
+use domain::enrol::{Activity, State};
+use domain::token::{Id, Lifecycle};
 use zeroize::Zeroizing;
 
+use super::token_end::TokenEnd;
 use super::view::{self, View};
 use super::work::{Doing, Work};
 use crate::appliance::Appliance;
 use crate::flows::tokens::{self, NewToken};
 use crate::flows::{Caller, FlowError, oath};
-use crate::store::token::{self, TokenRow};
-use crate::store::{StoreError, Writing, event};
-use domain::enrol::{Activity, State};
+use crate::store::{StoreError, Writing, token};
 
 /// A token that an app has yet to show.
 pub struct Made {
@@ -52,7 +51,7 @@ pub fn make(app: &Appliance, caller: &Caller, id: &Id) -> Result<Made, FlowError
 }
 
 /// The end of a token that was made for an enrolment which does not take effect.
-pub(super) struct Unmade(Option<Box<(TokenRow, MovingState, [u8; 32], Event)>>);
+pub(super) struct Unmade(Option<TokenEnd>);
 
 impl Unmade {
     /// Of the token that the enrolment held when it was loaded.
@@ -62,17 +61,9 @@ impl Unmade {
     pub(super) fn of(work: &Work<'_>) -> Result<Self, FlowError> {
         let Some(item) = work.held() else { return Ok(Unmade(None)) };
         let found = work.app.store.read(|c| token::by_id(c, &item))?;
-        let Some(row) = found.filter(|row| row.state.lifecycle == Lifecycle::Pending) else {
-            return Ok(Unmade(None));
-        };
-        let next = MovingState { lifecycle: Lifecycle::Revoked, ..row.state.next() };
-        let mac = tokens::next_mac(work.app, &row, &next)?;
-        let event = work
-            .app
-            .event("token.revoked", work.caller)
-            .about("token", row.serial.as_str())
-            .about("user_ref", &work.owner.user_ref);
-        Ok(Unmade(Some(Box::new((row, next, mac, event)))))
+        let pending = found.filter(|row| row.state.lifecycle == Lifecycle::Pending);
+        let end = pending.map(|row| TokenEnd::of(work.app, work.caller, &work.owner, row));
+        Ok(Unmade(end.transpose()?))
     }
 
     /// Revokes it, in the act's own transaction.
@@ -80,11 +71,6 @@ impl Unmade {
     /// # Errors
     /// [`StoreError::Changed`] when it has moved; SQLite's.
     pub(super) fn write(&self, writing: &mut Writing<'_>) -> Result<(), StoreError> {
-        let Some(ending) = &self.0 else { return Ok(()) };
-        let (row, next, mac, event) = ending.as_ref();
-        if !token::put_state(writing, row, next, mac)? {
-            return Err(StoreError::Changed("the token"));
-        }
-        event::append(writing, event).map(drop)
+        self.0.as_ref().map_or(Ok(()), |end| end.write(writing))
     }
 }

@@ -15,6 +15,7 @@ use crate::appliance::Appliance;
 use crate::store::{flow, link as links, sms_sent};
 
 mod acts;
+mod binding;
 mod email;
 mod kept;
 pub mod link;

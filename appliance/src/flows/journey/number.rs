@@ -10,9 +10,9 @@ use zeroize::Zeroizing;
 
 use super::kept::Walk;
 use crate::config::people::{After, Numbers, Requirement, SmsAuthenticator};
-use crate::flows::phones::{self, SUSPENDED, VERIFIED};
+use crate::flows::phones::{self, SUSPENDED};
 use crate::flows::sending::{Sending, To};
-use crate::flows::{FlowError, challenge as sent, enrol, handle, letters, users};
+use crate::flows::{FlowError, challenge as sent, handle, letters, users};
 use crate::store::phone::PhoneRow;
 use crate::store::{challenge, event, letter, outbox, phone};
 
@@ -23,10 +23,6 @@ const TOO_MANY: &str = "register.error.too-many-attempts";
 /// Code or key: which of the two is wrong is not said (D-03).
 const INVALID_OTP_OR_IAK: &str = "register.error.invalid.otp-or-iak";
 const INVALID_OTP: &str = "confirm.error.validation.invalid.otp";
-/// Level of a number whose owner was found by letter (B.6).
-const LETTER_LOA: f64 = 2.0;
-/// Level of a number that was registered on the word of the first factor alone (BIND-40).
-const SELF_ASSERTED_LOA: f64 = 1.5;
 
 /// Reads a number as people type it, within what may be registered (MOB-11).
 pub(super) fn normalised(numbers: &Numbers, text: &str) -> Option<Msisdn> {
@@ -274,54 +270,20 @@ impl Walk<'_> {
         let owner = self.user()?.clone();
         let former = phones::of_user(app, &owner.id)?;
         let consumed = judged.and_then(letters::Judged::consumed);
-        let shown: Vec<&str> = self.kept.journey.evidence.iter().map(|evidence| evidence.name()).collect();
-        let phone_id = former.as_ref().map_or(entered.phone, |former| former.id);
-        let ended = enrol::replaced(app, &self.caller, &phone_id, enrol::Why::ByUser)?;
-        // The letter is one method of the engine of enrolments (D-56): the level comes from there.
-        let enrolled = match &consumed {
-            None => None,
-            Some((letter, _)) => {
-                let by_letter =
-                    enrol::by_letter(app, &self.caller, &owner, letter, &phone_id, &shown.join("+"))?;
-                if by_letter.is_none() {
-                    self.kept.journey.fail("registration.not_supported");
-                    return self.save(|_| Ok(true));
-                }
-                by_letter
-            }
+        let letter = consumed.as_ref().map(|(letter, _)| letter);
+        let letter_id = letter.map(|letter| handle(&letter.order.id));
+        let Some(binding) = self.binding(entered, &owner, former.as_ref(), letter)? else {
+            self.kept.journey.fail("registration.not_supported");
+            return self.save(|_| Ok(true));
         };
-        let loa = match &enrolled {
-            Some(enrolled) => enrolled.level.value(),
-            None if self.kept.journey.evidence.contains(&Evidence::Otp) => {
-                self.kept.journey.loa.min(LETTER_LOA)
-            }
-            None => SELF_ASSERTED_LOA,
-        };
-        let lookup = <[u8; 32]>::try_from(entered.lookup.as_slice());
-        let letter_id = consumed.as_ref().map(|(loaded, _)| handle(&loaded.order.id));
-        let evidence = serde_json::json!({ "otp_at": at, "letter": letter_id, "shown": shown,
-            "enrolment": enrolled.as_ref().map(enrol::ByLetter::handle) });
-        let binding = PhoneRow {
-            id: phone_id,
-            user_id: owner.id,
-            number: entered.number.clone(),
-            number_lookup: lookup
-                .map_err(|_| FlowError::Tampered { what: "the flow", which: handle(&self.row.id) })?,
-            state: VERIFIED.to_owned(),
-            source: if former.is_some() { "change" } else { "self_registration" }.to_owned(),
-            evidence: evidence.to_string(),
-            loa,
-            registered_at: at,
-            mac: None,
-        };
-        let binding = phones::sealed(app, binding)?;
+        let loa = binding.row.loa;
         let about = |kind: &'static str| app.event(kind, &self.caller).about("user_ref", &owner.user_ref);
         let mut events = vec![about("phone.possession_proven").about("challenge", handle(&row.id))];
         if let Some(id) = &letter_id {
             events.push(about("iak.accepted").about("letter", id.as_str()));
         }
         events.push(about(if former.is_some() { "phone.changed" } else { "phone.registered" }));
-        let notices = self.notices(&owner, former.as_ref(), &binding)?;
+        let notices = self.notices(&owner, former.as_ref(), &binding.row)?;
         let (own, registering) = (self.rules(rule), self.kept.journey.registering);
         let relogin =
             matches!(rule, Rule::First { .. }) && app.config.people.registration.after == After::Relogin;
@@ -345,12 +307,10 @@ impl Walk<'_> {
             {
                 return Ok(false);
             }
-            if !shared && phone::is_taken(w, &binding.number_lookup, &id)? {
+            if !shared && phone::is_taken(w, &binding.row.number_lookup, &id)? {
                 return Ok(false);
             }
-            ended.map_or(Ok(()), |ended| ended.write(w))?;
-            phone::put(w, &binding)?;
-            enrolled.as_ref().map_or(Ok(()), |enrolled| enrolled.write(w))?;
+            binding.write(w)?;
             crate::flows::guess::clear_failures(w, &id, &application)?;
             notices.iter().try_for_each(|message| outbox::insert(w, message))?;
             events.iter().try_for_each(|event| event::append(w, event).map(drop))?;
