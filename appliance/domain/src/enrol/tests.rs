@@ -271,6 +271,29 @@ fn a_factor_is_chosen_from_those_allowed() {
     });
 }
 
+/// D-50, D-55: an app gets one token of its own, once it is chosen, and then shows that one; an appointment is given back
+/// as long as nobody vets.
+#[test]
+fn an_app_gets_one_token_and_a_time_is_given_back() {
+    let column = Column { factors: vec![Factor::Soft], ..desk() };
+    by(&order(), &column, |rules| {
+        let now = rules.now;
+        let eligible = Progress::requested(rules.order, true, now).unwrap().eligible(now).unwrap();
+        assert_eq!(eligible.made(now, TOKEN), Err(Refusal::WrongState("eligible")));
+        let made = eligible.selected(rules, Factor::Soft).unwrap().made(now, TOKEN).unwrap();
+        assert_eq!((made.item, made.state), (Some(TOKEN), State::FactorSelected), "it is yet to be shown");
+        assert_eq!(made.made(now, OTHER_TOKEN), Err(Refusal::TokenMismatch));
+        assert_eq!(made.possession_pre(rules, OTHER_TOKEN), Err(Refusal::TokenMismatch));
+        assert!(made.possession_pre(rules, TOKEN).is_ok());
+        assert_eq!(coded().made(now, TOKEN), Err(Refusal::FactorNotAllowed), "a hardware token is not made");
+        assert_eq!(coded().unscheduled(now), Err(Refusal::WrongState("code_issued")));
+        let scheduled = coded().scheduled(rules).unwrap();
+        let back = scheduled.unscheduled(now).unwrap();
+        assert_eq!((back.state, back.done.has(Activity::Scheduling)), (State::CodeIssued, false));
+        assert_eq!(vetting().unscheduled(now), Err(Refusal::WrongState("vetting")));
+    });
+}
+
 /// A column as the shipped file has it for the letter, or for nobody's vetting.
 fn by_itself(method: Method) -> Column {
     use Activity as A;
