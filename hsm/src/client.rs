@@ -12,9 +12,10 @@ use crate::HsmError;
 use crate::launch::Running;
 use crate::supervisor::Shared;
 use crate::types::{
-    AttributeCheck, CONFIRMATION_LEN, Compute, Enrol, Enrolled, HsmSettings, Info, InitSpec, Launcher,
-    MAC_BATCH_MAX, MATCH_BATCH_MAX, MacPurpose, Match, Matched, POINT_LEN, POLICY_MAX, Provision,
-    Provisioned, RANDOM_MAX, SEAL_MAX, SIGNATURE_LEN, SIGNED_MAX, SignKey, Status,
+    AUTHENTICATE_MAX, AttributeCheck, Authenticate, Authenticated, CONFIRMATION_LEN, Compute, Enrol,
+    Enrolled, HsmSettings, Info, InitSpec, Launcher, MAC_BATCH_MAX, MATCH_BATCH_MAX, MESSAGE_KEY_LEN,
+    MESSAGE_MAX, MacPurpose, Match, Matched, MessageKey, POINT_LEN, POLICY_MAX, Provision, Provisioned,
+    RANDOM_MAX, SEAL_MAX, SIGNATURE_LEN, SIGNED_MAX, SignKey, Status,
 };
 use crate::wire::{self, Confirm, Initialise, PinPath, Request, Response, Signed};
 
@@ -22,7 +23,7 @@ use crate::wire::{self, Confirm, Initialise, PinPath, Request, Response, Signed}
 const STOP_GRACE: Duration = Duration::from_secs(1);
 
 /// The names of [`Hsm::operations`], in the order of [`Operation`].
-const OPERATIONS: [&str; 16] = [
+const OPERATIONS: [&str; 18] = [
     "info",
     "check",
     "enrol",
@@ -39,6 +40,8 @@ const OPERATIONS: [&str; 16] = [
     "provision",
     "confirm",
     "abandon",
+    "enrol_message_key",
+    "authenticate",
 ];
 
 #[derive(Clone, Copy)]
@@ -59,6 +62,8 @@ enum Operation {
     Provision,
     Confirm,
     Abandon,
+    EnrolMessageKey,
+    Authenticate,
 }
 
 /// An HSM token behind a supervised child process. Clones share the child; dropping the last one ends it.
@@ -268,6 +273,36 @@ impl Hsm {
     pub fn abandon(&self, exchange: u64) -> Result<(), HsmError> {
         match self.call(Operation::Abandon, &Request::Abandon { exchange })? {
             Response::Abandoned => Ok(()),
+            _ => Err(HsmError::Protocol),
+        }
+    }
+
+    /// Makes a secret that authenticates messages and wraps it into a record, which no other operation takes. It is
+    /// handed out with the answer, for the peer. Not idempotent: after an error the secret is discarded.
+    pub fn enrol_message_key(&self, binding: Vec<u8>) -> Result<MessageKey, HsmError> {
+        match self.call(Operation::EnrolMessageKey, &Request::EnrolMessageKey { binding })? {
+            Response::MessageKey(key) if key.secret.len() == MESSAGE_KEY_LEN => Ok(key),
+            _ => Err(HsmError::Protocol),
+        }
+    }
+
+    /// HMAC-SHA256 (RFC 2104) of each message under a record of [`Hsm::enrol_message_key`]: to sign a JWS, or to judge
+    /// one that came (RFC 7518, 3.2). Refused for the record of anything else, and above [`AUTHENTICATE_MAX`] messages
+    /// or [`MESSAGE_MAX`] bytes in one.
+    pub fn authenticate(&self, request: Authenticate) -> Result<Authenticated, HsmError> {
+        let asked = request.messages.len();
+        if asked > AUTHENTICATE_MAX {
+            return Err(HsmError::refused(format!("{asked} messages are more than {AUTHENTICATE_MAX}")));
+        }
+        if let Some(long) = request.messages.iter().find(|message| message.len() > MESSAGE_MAX) {
+            let len = long.len();
+            return Err(HsmError::refused(format!("a message of {len} bytes is longer than {MESSAGE_MAX}")));
+        }
+        match self.call(Operation::Authenticate, &Request::Authenticate(request))? {
+            Response::Authenticated(Authenticated::Macs(macs)) if macs.len() != asked => {
+                Err(HsmError::Protocol)
+            }
+            Response::Authenticated(authenticated) => Ok(authenticated),
             _ => Err(HsmError::Protocol),
         }
     }

@@ -29,9 +29,10 @@ pub use error::HsmError;
 pub use latch::unlatch;
 pub use mac::record_message;
 pub use types::{
-    Assurance, AttributeCheck, CODE_MAX, CONFIRMATION_LEN, Compute, EXCHANGE_LIFE, EXCHANGES_MAX, Enrol,
-    Enrolled, FACTORS_MAX, Factor, Hash, HsmSettings, Info, InitSpec, Launcher, MAC_BATCH_MAX,
-    MATCH_BATCH_MAX, MESSAGES_MAX, MacPurpose, Match, MatchKey, Matched, POINT_LEN, POLICY_MAX, PinSource,
-    Provision, Provisioned, RANDOM_MAX, Render, SEAL_MAX, SECRET_MAX, SECRET_MIN, SIGNATURE_LEN, SIGNED_MAX,
+    AUTHENTICATE_MAX, Assurance, AttributeCheck, Authenticate, Authenticated, CODE_MAX, CONFIRMATION_LEN,
+    Compute, EXCHANGE_LIFE, EXCHANGES_MAX, Enrol, Enrolled, FACTORS_MAX, Factor, Hash, HsmSettings, Info,
+    InitSpec, Launcher, MAC_BATCH_MAX, MATCH_BATCH_MAX, MESSAGE_KEY_LEN, MESSAGE_MAX, MESSAGES_MAX,
+    MacPurpose, Match, MatchKey, Matched, MessageKey, POINT_LEN, POLICY_MAX, PinSource, Provision,
+    Provisioned, RANDOM_MAX, Render, SEAL_MAX, SECRET_MAX, SECRET_MIN, SIGNATURE_LEN, SIGNED_MAX,
     SecretSource, SignKey, Status, Tampered,
 };

@@ -19,6 +19,8 @@ pub(crate) enum KeyKind {
     Secret(Hash),
     /// AES-256 for sealing; under the data KEK.
     Person,
+    /// A shared secret that authenticates messages by HMAC-SHA256; under the use-KEK. It makes no codes.
+    Message,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,6 +40,7 @@ impl Record {
             KeyKind::Secret(Hash::Sha256) => (1, 2),
             KeyKind::Secret(Hash::Sha512) => (1, 3),
             KeyKind::Person => (2, 0),
+            KeyKind::Message => (3, 2),
         };
         let mut bytes = Vec::with_capacity(HEADER + self.blob.len());
         bytes.push(VERSION);
@@ -57,6 +60,7 @@ impl Record {
             (1, 2) => KeyKind::Secret(Hash::Sha256),
             (1, 3) => KeyKind::Secret(Hash::Sha512),
             (2, 0) => KeyKind::Person,
+            (3, 2) => KeyKind::Message,
             _ => return None,
         };
         let whole = blob.len() % 8 == 0 && (3 * KW_OVERHEAD..=BLOB_MAX).contains(&blob.len());
@@ -86,7 +90,7 @@ mod tests {
     #[test]
     fn every_record_that_can_be_built_comes_back() {
         let kinds = [Hash::Sha1, Hash::Sha256, Hash::Sha512].map(KeyKind::Secret);
-        for kind in kinds.into_iter().chain([KeyKind::Person]) {
+        for kind in kinds.into_iter().chain([KeyKind::Person, KeyKind::Message]) {
             for len in [40, 72, 136] {
                 let record = Record { kek_id: 0x0102_0304, kind, true_len: 20, blob: vec![7; len] };
                 assert_eq!(Record::decode(&record.encode()), Some(record));

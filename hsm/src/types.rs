@@ -28,6 +28,12 @@ pub const SECRET_MIN: usize = 16;
 pub const SECRET_MAX: usize = 128;
 /// The longest plaintext of one [`crate::Hsm::seal`], in bytes.
 pub const SEAL_MAX: usize = 256 * 1024;
+/// Length of a secret that authenticates messages, in bytes: what HMAC-SHA256 has of strength.
+pub const MESSAGE_KEY_LEN: usize = 32;
+/// The longest message authenticated under a record, in bytes: a JWS signing input (RFC 7515).
+pub const MESSAGE_MAX: usize = 8 * 1024;
+/// The most messages of one [`crate::Hsm::authenticate`] call: a signing input, and a challenge.
+pub const AUTHENTICATE_MAX: usize = 4;
 /// The most random bytes of one [`crate::Hsm::random`] call.
 pub const RANDOM_MAX: usize = 4096;
 
@@ -306,6 +312,40 @@ pub enum Tampered {
     State,
 }
 
+/// A new secret that authenticates messages, with the MAC of its record.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct MessageKey {
+    /// The wrapped secret: opaque, to be stored as it is.
+    pub record: Vec<u8>,
+    /// MAC over record and binding.
+    pub record_mac: [u8; 32],
+    /// The secret, handed out this once: [`MESSAGE_KEY_LEN`] bytes.
+    pub secret: Zeroizing<Vec<u8>>,
+}
+
+/// Messages to authenticate under an enrolled record: HMAC-SHA256 over each, as it is.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct Authenticate {
+    /// As [`MessageKey`] gave it.
+    pub record: Vec<u8>,
+    /// As at enrolment.
+    pub binding: Vec<u8>,
+    /// As [`MessageKey`] gave it.
+    pub record_mac: [u8; 32],
+    /// At most [`AUTHENTICATE_MAX`], each of at most [`MESSAGE_MAX`] bytes.
+    pub messages: Vec<Vec<u8>>,
+}
+
+/// What came of an [`Authenticate`].
+#[derive(Clone, Serialize, Deserialize)]
+#[must_use]
+pub enum Authenticated {
+    /// One MAC for each message, in order: to be sent with it, or compared in constant time with the one that came.
+    Macs(Vec<[u8; 32]>),
+    /// Record and binding do not bear this MAC; nothing was computed.
+    Tampered,
+}
+
 /// A code to be sent, made under the token's key for sent codes.
 #[derive(Clone, Serialize, Deserialize)]
 pub struct Compute {
@@ -398,4 +438,17 @@ macro_rules! opaque {
         }
     )*};
 }
-opaque!(SecretSource, Enrol, Enrolled, MatchKey, Factor, Match, Compute, Provision, Provisioned);
+opaque!(
+    SecretSource,
+    Enrol,
+    Enrolled,
+    MatchKey,
+    Factor,
+    Match,
+    Compute,
+    MessageKey,
+    Authenticate,
+    Authenticated,
+    Provision,
+    Provisioned
+);

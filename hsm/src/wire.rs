@@ -10,8 +10,8 @@ use serde::{Deserialize as De, Serialize as Ser};
 use zeroize::Zeroizing;
 
 use crate::types::{
-    AttributeCheck, CONFIRMATION_LEN, Compute, Enrol, Enrolled, Info, MacPurpose, Match, Matched, POINT_LEN,
-    Provision, Provisioned, SIGNATURE_LEN, SignKey,
+    AttributeCheck, Authenticate, Authenticated, CONFIRMATION_LEN, Compute, Enrol, Enrolled, Info,
+    MacPurpose, Match, Matched, MessageKey, POINT_LEN, Provision, Provisioned, SIGNATURE_LEN, SignKey,
 };
 use crate::{HsmError, SEAL_MAX};
 
@@ -64,6 +64,8 @@ pub(crate) enum Request {
     Provision(Box<Provision>),
     Confirm(Confirm),
     Abandon { exchange: u64 },
+    EnrolMessageKey { binding: Vec<u8> },
+    Authenticate(Authenticate),
 }
 
 /// A signature to verify.
@@ -96,6 +98,8 @@ pub(crate) enum Response {
     Verified(bool),
     Provisioned(Box<Provisioned>),
     Abandoned,
+    MessageKey(MessageKey),
+    Authenticated(Authenticated),
 }
 
 /// What the child answers to each request.

@@ -14,7 +14,7 @@ use crate::record::{KeyKind, Record, padded_len};
 use crate::types::{Enrol, Enrolled, Hash, MacPurpose, SECRET_MAX, SECRET_MIN, SecretSource};
 
 /// What a new key has to authenticate before its record leaves.
-const TRIAL: &[u8] = b"countersign.trial";
+pub(super) const TRIAL: &[u8] = b"countersign.trial";
 
 impl Token {
     /// Extractable only between birth and wrapping; what is kept was unwrapped from the record itself.
@@ -48,7 +48,7 @@ impl Token {
                 return Err(Fault::Device("a key computes another HMAC than its secret".into()));
             }
         }
-        let (record, kept) = self.record(enrol.hash, &passing, len, true_len)?;
+        let (record, kept) = self.record(kind, &passing, len, true_len)?;
         let record_mac = self.mac(MacPurpose::Record, &record_message(&record, &enrol.binding))?;
         let state_mac = self.mac(MacPurpose::State, &enrol.state)?;
         let handle = kept.keep();
@@ -61,13 +61,16 @@ impl Token {
     /// The record of an extractable key of `len` bytes, and the key as the record gives it back.
     pub(super) fn record(
         &self,
-        hash: Hash,
+        kind: KeyKind,
         passing: &SessionKey<'_>,
         len: usize,
         true_len: usize,
     ) -> Result<(Vec<u8>, SessionKey<'_>), Fault> {
         let (kek_id, kek) = (self.working.kek_generation, self.working.kek);
-        let kind = KeyKind::Secret(hash);
+        let hash = match kind {
+            KeyKind::Secret(hash) => hash,
+            KeyKind::Message | KeyKind::Person => Hash::Sha256,
+        };
         let blob = self.wrap(kek, passing.handle, len)?;
         let kept = self.unwrap(kek, kind, &blob)?;
         let expected = self.hmac(hash, passing.handle, TRIAL)?;
@@ -93,7 +96,7 @@ fn hmac_key(hash: Hash, secret: &[u8]) -> Zeroizing<Vec<u8>> {
     key
 }
 
-fn software_hmac(hash: Hash, secret: &[u8], message: &[u8]) -> Zeroizing<Vec<u8>> {
+pub(super) fn software_hmac(hash: Hash, secret: &[u8], message: &[u8]) -> Zeroizing<Vec<u8>> {
     fn over<M: Mac + KeyInit>(secret: &[u8], message: &[u8]) -> Zeroizing<Vec<u8>> {
         let mut mac = <M as KeyInit>::new_from_slice(secret).expect("HMAC takes keys of any length");
         mac.update(message);

@@ -14,6 +14,7 @@ mod initialise;
 mod keys;
 mod login;
 mod matching;
+mod message;
 mod module;
 mod pairs;
 mod provision;
@@ -110,6 +111,8 @@ fn answer(token: &mut Token, request: Request) -> Result<Response, Fault> {
             .map(|provisioned| Response::Provisioned(Box::new(provisioned))),
         Request::Confirm(confirm) => token.confirm(&confirm, Instant::now()).map(array),
         Request::Abandon { exchange } => token.abandon(exchange).map(|()| Response::Abandoned),
+        Request::EnrolMessageKey { binding } => token.enrol_message_key(&binding).map(Response::MessageKey),
+        Request::Authenticate(request) => token.authenticate(&request).map(Response::Authenticated),
         Request::Attach(_) | Request::Initialise(_) => {
             Err(Fault::Refused("the token is open already".into()))
         }

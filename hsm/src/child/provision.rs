@@ -99,7 +99,7 @@ impl Token {
         let len = request.secret_len;
         let secret = self.generate(KeyKind::Secret(request.hash), len, true)?;
         let wrapped = self.wrap(kek.handle, secret.handle, len)?;
-        let (record, _) = self.record(request.hash, &secret, len, len)?;
+        let (record, _) = self.record(KeyKind::Secret(request.hash), &secret, len, len)?;
         drop(secret);
         let record_mac = self.mac(MacPurpose::Record, &record_message(&record, &request.binding))?;
         let state_mac = self.mac(MacPurpose::State, &request.state)?;

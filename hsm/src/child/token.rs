@@ -175,7 +175,7 @@ impl Token {
     ) -> Result<SessionKey<'_>, Fault> {
         let len = Attribute::ValueLen((len as u64).into());
         let mechanism = match kind {
-            KeyKind::Secret(_) => Mechanism::GenericSecretKeyGen,
+            KeyKind::Secret(_) | KeyKind::Message => Mechanism::GenericSecretKeyGen,
             KeyKind::Person => Mechanism::AesKeyGen,
         };
         self.with_template(kind, extractable, Some(len), |template| {
@@ -220,11 +220,13 @@ impl Token {
     ) -> Result<SessionKey<'_>, Fault> {
         let (key_type, allowed) = match kind {
             KeyKind::Secret(Hash::Sha1) => (KeyType::GENERIC_SECRET, MechanismType::SHA1_HMAC),
-            KeyKind::Secret(Hash::Sha256) => (KeyType::GENERIC_SECRET, MechanismType::SHA256_HMAC),
+            KeyKind::Secret(Hash::Sha256) | KeyKind::Message => {
+                (KeyType::GENERIC_SECRET, MechanismType::SHA256_HMAC)
+            }
             KeyKind::Secret(Hash::Sha512) => (KeyType::GENERIC_SECRET, MechanismType::SHA512_HMAC),
             KeyKind::Person => (KeyType::AES, MechanismType::AES_GCM),
         };
-        let signs = matches!(kind, KeyKind::Secret(_));
+        let signs = matches!(kind, KeyKind::Secret(_) | KeyKind::Message);
         let mut template = Vec::with_capacity(11);
         template.extend(content);
         template.extend([

@@ -6,6 +6,7 @@ mod faults;
 mod keys;
 mod liar;
 mod login;
+mod message;
 mod provisioning;
 mod rig;
 mod sealing;

@@ -58,7 +58,7 @@ fn frame(body: &[u8]) -> Vec<u8> {
 fn seeds() -> Vec<Vec<u8>> {
     let attach = b"\x00\x08/nowhere\x05token\x04/pin\x00\x06/latch";
     let initialise = b"\x01\x08/nowhere\x00\x05token\x04/sop\x00\x04/pin\x00";
-    let mut seeds: Vec<_> = (2..18u8).map(|number| frame(&[&[number][..], &[3; 120]].concat())).collect();
+    let mut seeds: Vec<_> = (2..20u8).map(|number| frame(&[&[number][..], &[3; 120]].concat())).collect();
     seeds.extend([frame(attach), frame(initialise), frame(&[2]), frame(&[3]), frame(&[9, 8]), vec![0; 3]]);
     seeds.push([frame(attach), frame(&[2])].concat());
     seeds.push([&(MAX_FRAME as u32 + 1).to_le_bytes()[..], &[0; 9]].concat());
