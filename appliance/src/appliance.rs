@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::collections::hash_map::DefaultHasher;
 use std::hash::{Hash, Hasher};
 use std::ops::Deref;
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -11,6 +12,7 @@ use domain::event::{Actor, Event};
 use domain::token::Id;
 use hsm::{Enrol, Hsm, HsmError, SecretSource};
 use parking_lot::{Mutex, MutexGuard};
+use tokio::sync::Notify;
 
 use crate::bell::Bell;
 use crate::clock::Clock;
@@ -57,6 +59,12 @@ pub struct Parts {
     pub clock: Clock,
     /// Wakes the modems.
     pub bell: Bell,
+    /// Wakes the post, which carries push messages.
+    pub post: Bell,
+    /// Wakes who waits for a registration or a push.
+    pub news: Notify,
+    /// Boot time of the last event of a reply that belongs to no registration, in milliseconds; 0 before the first.
+    pub(crate) unknown_reply: AtomicU64,
     /// Provisioning exchanges under way.
     pub exchanges: Exchanges,
     /// Rows whose change outside the appliance is an event already, with the boot time of it in milliseconds.
@@ -96,6 +104,9 @@ impl Appliance {
             hsm,
             clock,
             bell: Bell::default(),
+            post: Bell::default(),
+            news: Notify::new(),
+            unknown_reply: AtomicU64::new(0),
             exchanges: Exchanges::default(),
             checked: Checked::default(),
             noted: Mutex::default(),

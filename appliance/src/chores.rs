@@ -9,7 +9,7 @@ use parking_lot::{Condvar, Mutex};
 
 use crate::appliance::Appliance;
 use crate::error::FlowError;
-use crate::flows::{backchannel, enrol, former, journey, letters};
+use crate::flows::{backchannel, enrol, former, journey, letters, push};
 use crate::live::Live;
 use crate::store::{StoreError, meta};
 
@@ -17,6 +17,8 @@ use crate::store::{StoreError, meta};
 const FLOWS: Duration = Duration::from_secs(30);
 /// How often links that nobody has opened in time are ended.
 const LINKS: Duration = Duration::from_secs(5);
+/// How often registrations and pushes that nobody answered in time are ended.
+const PHONES: Duration = Duration::from_secs(1);
 /// How often letters are ended, their files erased, and what a crash has left of them finished.
 const LETTERS: Duration = Duration::from_secs(60);
 /// How often enrolments are ended, and applicants reminded.
@@ -78,6 +80,8 @@ fn run(live: &Live, switch: &Switch) {
         chore("seals", SEALS, |app, _| former::seal(app)),
         chore("flows", FLOWS, |app, _| journey::sweep(app)),
         chore("links", LINKS, |app, _| journey::link::end_overdue(app)),
+        chore("phones", PHONES, |app, _| push::expire::all(app)),
+        chore("push messages", FLOWS, |app, _| push::expire::sweep(app)),
         chore("back-channels", FLOWS, |app, _| backchannel::sweep(app)),
         chore("enrolments", ENROLMENTS, |app, _| enrol::keep::all(app)),
         chore("letters", LETTERS, |app, _| letters::keep::all(app)),

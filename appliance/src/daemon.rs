@@ -19,6 +19,7 @@ use crate::chores;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::flows::former;
+use crate::flows::push::post;
 use crate::live::Live;
 use crate::sms::{self, Switch};
 use crate::store::{Store, event};
@@ -100,10 +101,12 @@ pub fn serve(config: Config, path: &Path) -> anyhow::Result<()> {
         .max_blocking_threads(BLOCKING_THREADS)
         .build()?;
     let mut threads = sms::start(&live, &switch)?;
+    threads.push(post::start(&live, &switch, post::Fetched)?);
     let chores = Arc::new(chores::Switch::default());
     threads.push(chores::start(&live, &chores)?);
     let served = runtime.block_on(listen(Arc::clone(&live), recorder));
     switch.stop(&app.bell);
+    app.post.ring();
     chores.stop();
     runtime.shutdown_timeout(MODEM_DRAIN);
     for thread in threads {
@@ -119,13 +122,16 @@ async fn listen(
     recorder: metrics_exporter_prometheus::PrometheusHandle,
 ) -> anyhow::Result<()> {
     let (stopper, stop) = watch::channel(false);
-    let router = api::router(Api::new(Arc::clone(&live), recorder));
+    let api = Api::new(Arc::clone(&live), recorder);
+    let router = api::router(Arc::clone(&api));
+    let phones = api::phones::router(api);
     let mut listeners = Vec::new();
     for listener in &live.current().config.listeners {
         let bound =
             Bound::bind(listener).await.with_context(|| format!("listen on {:?}", listener.address))?;
         tracing::info!(address = %bound.describe(), "listening");
-        listeners.push(tokio::spawn(bound.serve(router.clone(), stop.clone())));
+        let router = if listener.phones_only { phones.clone() } else { router.clone() };
+        listeners.push(tokio::spawn(bound.serve(router, stop.clone())));
     }
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;

@@ -44,6 +44,14 @@ pub enum FlowError {
     /// No modem is configured.
     #[error("no modem is configured")]
     NoModem,
+    /// A phone cannot be registered, or not be asked; the key is what programs look at.
+    #[error("{text}")]
+    Phone {
+        /// The key.
+        key: &'static str,
+        /// For people.
+        text: &'static str,
+    },
     /// Letters can be neither typeset nor written now.
     #[error("no letter was made: {0}")]
     Letters(String),

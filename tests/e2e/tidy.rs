@@ -19,7 +19,7 @@ const ARROWS: [(&str, &[&str]); 11] = [
     ("push", &["domain", "oath"]),
     ("token", &["oath", "link"]),
     ("sim", &["token"]),
-    ("appliance", &["domain", "oath", "link", "hsm", "modem"]),
+    ("appliance", &["domain", "oath", "push", "link", "hsm", "modem"]),
     ("tests", &["appliance", "token", "sim", "push", "domain", "oath"]),
 ];
 /// Which of ours a board may use. `oath` alone is for the vectors.

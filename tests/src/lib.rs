@@ -13,6 +13,7 @@ pub mod device;
 pub mod display;
 pub mod flow;
 pub mod forms;
+pub mod handset;
 pub mod http;
 pub mod image;
 pub mod judge;

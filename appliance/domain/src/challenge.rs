@@ -1,4 +1,5 @@
-//! A challenge (B.5.4): a code that we send, or a question that a token answers; from the order to one of its ends.
+//! A challenge (B.5.4): a code that we send, a question that a token answers, a push, a recovery code; from the order to
+//! one of its ends.
 
 use oath::ocra::{Question, QuestionLen};
 
@@ -118,20 +119,31 @@ pub enum Wanted {
         /// What its user types into it.
         question: Question,
     },
+    /// A person's answer on a registered phone (COMB-45).
+    Push {
+        /// The phone.
+        device: Id,
+        /// The random part of the message's name.
+        message: [u8; 16],
+        /// What the answer is computed from.
+        nonce: [u8; 32],
+        /// What the login page shows, and the person taps.
+        number: Option<u8>,
+    },
+    /// A code of the user's recovery set (COMB-43).
+    Recovery {
+        /// The set.
+        set: Id,
+    },
 }
 
 impl Wanted {
-    /// The phone that a message goes to; none for a number that is not bound, and for a token's response.
+    /// The phone that a text message goes to; none for a number that is not bound, and for what no text asks.
     pub fn phone(&self) -> Option<Id> {
         match self {
             Wanted::SentCode { phone, .. } | Wanted::SentLink { phone } => *phone,
-            Wanted::Response { .. } => None,
+            Wanted::Response { .. } | Wanted::Push { .. } | Wanted::Recovery { .. } => None,
         }
-    }
-
-    /// Whether a message carries it.
-    pub fn is_sent(&self) -> bool {
-        !matches!(self, Wanted::Response { .. })
     }
 }
 
@@ -210,6 +222,8 @@ impl Progress {
             Wanted::SentCode { .. } => "countersign challenge 2",
             Wanted::SentLink { .. } => "countersign link challenge 1",
             Wanted::Response { .. } => "countersign ocra challenge 2",
+            Wanted::Push { .. } => "countersign push challenge 1",
+            Wanted::Recovery { .. } => "countersign recovery challenge 1",
         };
         let ordered = Canonical::new(label)
             .bytes(&order.id)
@@ -225,6 +239,10 @@ impl Progress {
             }
             Wanted::SentLink { phone } => ordered.optional(phone_of(phone).as_deref()),
             Wanted::Response { token, question } => ordered.bytes(&token).text(&question.to_string()),
+            Wanted::Push { device, message, nonce, number } => {
+                ordered.bytes(&device).bytes(&message).bytes(&nonce).int(number.map_or(-1, i64::from))
+            }
+            Wanted::Recovery { set } => ordered.bytes(&set),
         };
         ordered
             .text(self.state.name())

@@ -48,6 +48,17 @@ impl Progress {
         Ok(Progress { state: State::Waiting, ..self })
     }
 
+    /// Whoever ordered the push fetches its approval, once. The fetch is counted where wrong codes are for a code.
+    ///
+    /// # Errors
+    /// [`ChallengeError::WrongState`] unless it is approved and was not fetched.
+    pub fn fetched(self) -> Result<Self, ChallengeError> {
+        if self.state != State::Verified || self.attempts != 0 {
+            return Err(ChallengeError::WrongState(self.state.name()));
+        }
+        Ok(Progress { attempts: 1, ..self })
+    }
+
     /// What a reply makes of a push. `number` is what the login page shows, for a push that asks for a number: an
     /// approval with another one, or with none, is a denial (COMB-42).
     pub fn answered(self, number: Option<u8>, reply: Reply, now: &Now) -> (Self, Verdict) {
@@ -126,6 +137,17 @@ mod tests {
                 assert_eq!(in_state(end).answered(number, reply, &at(1)), (in_state(end), Verdict::Late));
             }
             assert!(in_state(end).handed_over().is_err());
+        }
+    }
+
+    /// B.5.4: the result is fetched once. Red when a second fetch finds it, or one before the end.
+    #[test]
+    fn an_approval_is_fetched_once() {
+        let (verified, _) = in_state(State::Waiting).answered(None, Reply::Approved(None), &at(1));
+        let fetched = verified.fetched().unwrap();
+        assert!(fetched.fetched().is_err());
+        for state in OPEN.into_iter().chain(ENDS).filter(|state| *state != State::Verified) {
+            assert!(in_state(state).fetched().is_err());
         }
     }
 

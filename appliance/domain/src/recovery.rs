@@ -154,6 +154,22 @@ impl RecoverySet {
         }
     }
 
+    /// The set as it is stored: a digit per code, `1` for a used one.
+    pub fn marks(&self) -> String {
+        self.used.iter().map(|used| if *used { '1' } else { '0' }).collect()
+    }
+
+    /// Reads what [`RecoverySet::marks`] wrote.
+    pub fn from_marks(marks: &str, superseded: bool) -> Option<Self> {
+        let read = |byte| match byte {
+            b'0' => Some(false),
+            b'1' => Some(true),
+            _ => None,
+        };
+        let used: Option<Vec<bool>> = marks.bytes().map(read).collect();
+        Some(RecoverySet { used: used?.try_into().ok()?, superseded })
+    }
+
     /// Codes not used yet.
     pub fn left(&self) -> usize {
         self.used.iter().filter(|used| !**used).count()

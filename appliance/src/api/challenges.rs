@@ -13,17 +13,25 @@ use super::body::{Json, Path};
 use super::error::ApiError;
 use super::{Api, wire};
 use crate::clock::rfc3339;
+use crate::flows::push::{ask, recovery};
 use crate::flows::{challenge, handle, ocra, parse_handle};
 
-fn view(view: &challenge::View) -> wire::Challenge {
+pub(super) fn view(view: &challenge::View) -> wire::Challenge {
     wire::Challenge {
         id: handle(&view.row.id),
         state: view.row.progress.state.name().to_owned(),
         expires_at: view.expires_at_ms.map(rfc3339),
         phone_masked: view.phone_masked.clone(),
         question: match &view.row.wanted {
-            Wanted::SentCode { .. } | Wanted::SentLink { .. } => None,
             Wanted::Response { question, .. } => Some(question.to_string()),
+            Wanted::SentCode { .. }
+            | Wanted::SentLink { .. }
+            | Wanted::Push { .. }
+            | Wanted::Recovery { .. } => None,
+        },
+        number: match &view.row.wanted {
+            Wanted::Push { number, .. } if !view.row.progress.state.is_final() => *number,
+            _ => None,
         },
     }
 }
@@ -32,7 +40,7 @@ fn id(text: &str) -> Result<Id, ApiError> {
     parse_handle(text).ok_or_else(|| ApiError::not_found("challenge"))
 }
 
-/// Order a code for a user, or a question for a user's token.
+/// Order a code for a user, a question for a user's token, a push for a user's phone, or that a recovery code may come.
 #[utoipa::path(post, path = "/v1/challenges", tag = "challenges",
     operation_id = "create_challenge", request_body = wire::NewChallenge,
     responses(ApiError,
@@ -43,9 +51,26 @@ pub(super) async fn create(
     Authenticated(caller): Authenticated,
     Json(new): Json<wire::NewChallenge>,
 ) -> Result<(StatusCode, axum::Json<wire::Challenge>), ApiError> {
-    let wire::NewChallenge { user, channel, authenticator, binding_message, token } = new;
+    let wire::NewChallenge { user, channel, authenticator, binding_message, token, remote_ip, user_agent } =
+        new;
     let of_sms = authenticator.is_some() || binding_message.is_some();
+    let of_push = remote_ip.is_some() || user_agent.is_some();
     let made = match (channel.as_str(), token) {
+        (other, _) if of_push && other != "push" => {
+            return Err(ApiError::malformed("a browser's address and name belong to the channel push"));
+        }
+        ("push", None) if authenticator.is_none() => {
+            let remote_ip = remote_ip.map(|text| text.parse());
+            let remote_ip =
+                remote_ip.transpose().map_err(|_| ApiError::malformed("remote_ip is no address"))?;
+            let wish = ask::Wish { binding_message, remote_ip, user_agent, ..ask::Wish::default() };
+            let order = move |app: &_, caller: &_| ask::order(app, caller, &user, &wish);
+            api.act_as(caller, Right::Challenge, order).await?
+        }
+        ("recovery", None) if !of_sms => {
+            let order = move |app: &_, caller: &_| recovery::order(app, caller, &user);
+            api.act_as(caller, Right::Challenge, order).await?
+        }
         ("sms", None) => {
             let order = move |app: &_, caller: &_| {
                 challenge::create(app, caller, &user, authenticator.as_deref(), binding_message)
@@ -61,8 +86,13 @@ pub(super) async fn create(
             let order = move |app: &_, caller: &_| ocra::order(app, caller, &user, token.as_deref());
             api.act_as(caller, Right::Challenge, order).await?
         }
-        ("sms", Some(_)) => return Err(ApiError::malformed("a token belongs to the channel ocra")),
-        _ => return Err(ApiError::malformed("the channel must be sms or ocra")),
+        ("sms" | "push" | "recovery", Some(_)) => {
+            return Err(ApiError::malformed("a token belongs to the channel ocra"));
+        }
+        ("push" | "recovery", None) => {
+            return Err(ApiError::malformed("an authenticator belongs to the channel sms"));
+        }
+        _ => return Err(ApiError::malformed("the channel must be sms, ocra, push or recovery")),
     };
     Ok((StatusCode::CREATED, axum::Json(view(&made))))
 }
@@ -118,7 +148,8 @@ pub(super) async fn resend(
     Ok(axum::Json(view(&again)))
 }
 
-/// Verify the code of a challenge, or the answer to its question. Whatever is wrong with it, a rejection is the same bytes.
+/// Verify the code of a challenge, or the answer to its question; with an empty `otp`, fetch the approval of a push,
+/// once. Whatever is wrong with it, a rejection is the same bytes.
 #[utoipa::path(post, path = "/v1/challenges/{id}/verify", tag = "challenges",
     operation_id = "verify_challenge", params(("id" = String, Path)), request_body = wire::ChallengeAnswer,
     responses(ApiError,

@@ -109,6 +109,17 @@ impl ApiError {
     }
 }
 
+/// The status of what stands in a phone's way.
+fn of_phones(key: &str) -> StatusCode {
+    match key {
+        "comb.no_username" => StatusCode::UNPROCESSABLE_ENTITY,
+        "comb.no_message_id" => StatusCode::GONE,
+        "push.not_registered" | "recovery.none" => StatusCode::NOT_FOUND,
+        "push.not_configured" => StatusCode::SERVICE_UNAVAILABLE,
+        _ => StatusCode::CONFLICT,
+    }
+}
+
 impl From<FlowError> for ApiError {
     fn from(error: FlowError) -> Self {
         let detail = error.to_string();
@@ -128,6 +139,7 @@ impl From<FlowError> for ApiError {
             FlowError::Invalid(_) => Self::malformed(detail),
             FlowError::NoUserOrPhone => Self::new(StatusCode::NOT_FOUND, "no-user-or-phonenumber", detail),
             FlowError::NoModem => Self::new(StatusCode::SERVICE_UNAVAILABLE, "modem-unavailable", detail),
+            FlowError::Phone { key, .. } => Self::new(of_phones(key), key, detail),
             FlowError::Letters(_) => {
                 tracing::error!(%detail, "letters");
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, "letters-unavailable", detail)
@@ -186,8 +198,8 @@ impl utoipa::IntoResponses for ApiError {
             ("400", "`malformed`: the request is not what it should be"),
             ("401", "`unauthorised`: no valid key"),
             ("403", "`forbidden`, or `enrol.` and a reason: the caller may not do this"),
-            ("404", "`not-found`, or `no-user-or-phonenumber`"),
-            ("409", "`conflict`, or `enrol.` and a reason: it does not fit what is there"),
+            ("404", "`not-found`, `no-user-or-phonenumber`, `push.not_registered` or `recovery.none`"),
+            ("409", "`conflict`, `registration.exists`, or `enrol.` and a reason: it does not fit what is there"),
             ("413", "`too-large`: the body has more than 16 KiB"),
             ("429", "`rate-limited`: try again after `Retry-After` seconds"),
             (

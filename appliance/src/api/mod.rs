@@ -35,8 +35,11 @@ mod methods;
 mod oath;
 mod operators;
 mod patient;
+pub mod phones;
 mod privacyidea;
 pub(crate) mod provisioning;
+mod push;
+mod registrations;
 pub mod serve;
 pub(crate) mod status;
 mod tokens;
@@ -190,6 +193,11 @@ fn people(router: Routes) -> Routes {
         .routes(routes!(tokens::show))
         .routes(routes!(tokens::change))
         .routes(routes!(tokens::resync))
+        .routes(routes!(registrations::begin))
+        .routes(routes!(registrations::show, registrations::cancel))
+        .routes(routes!(registrations::verify))
+        .routes(routes!(registrations::ask))
+        .routes(routes!(push::of_user))
         .routes(routes!(messages::send))
         .routes(routes!(messages::show))
         .routes(routes!(letters::order, letters::list))
@@ -301,6 +309,7 @@ pub fn router(api: Arc<Api>) -> Router {
             }),
         )
         .merge(privacyidea::routes())
+        .merge(phones::routes())
         .merge(pages)
         .fallback(async || ApiError::not_found("path"))
         .method_not_allowed_fallback(async || ApiError::method_not_allowed())

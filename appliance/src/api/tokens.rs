@@ -18,6 +18,7 @@ use super::users::{Page, user_name};
 use super::{Api, wire};
 use crate::clock::rfc3339;
 use crate::flows::enrol;
+use crate::flows::push::device;
 use crate::flows::resync;
 use crate::flows::tokens::{self, Change};
 use crate::qr;
@@ -47,6 +48,26 @@ pub(super) fn view(row: &TokenRow, locked: bool) -> wire::Token {
         drift: row.state.drift,
         loa: row.loa,
         created_at: rfc3339(row.created_at),
+    }
+}
+
+/// A registered phone among the tokens: it has no codes.
+fn phone(view: &device::View) -> wire::Token {
+    wire::Token {
+        serial: view.row.serial.to_string(),
+        class: "soft".to_owned(),
+        kind: "push".to_owned(),
+        algorithm: "SHA256".to_owned(),
+        digits: 0,
+        period: None,
+        suite: None,
+        state: view.row.lifecycle.name().to_owned(),
+        locked: false,
+        failures: 0,
+        last_used: None,
+        drift: 0,
+        loa: view.row.loa,
+        created_at: rfc3339(view.row.created_at),
     }
 }
 
@@ -158,7 +179,11 @@ pub(super) async fn of_user(
     let items = api
         .act_as(caller, Right::ReadUsers, move |app, _| {
             let now = app.clock.now();
-            Ok(tokens::of_user(app, &name)?.iter().map(|row| view(row, row.state.is_locked(&now))).collect())
+            let rows = tokens::of_user(app, &name)?;
+            let mut items: Vec<wire::Token> =
+                rows.iter().map(|row| view(row, row.state.is_locked(&now))).collect();
+            items.extend(device::of_user(app, &name)?.iter().map(phone));
+            Ok(items)
         })
         .await?;
     Ok(axum::Json(wire::List { items, next: None }))
@@ -201,6 +226,9 @@ pub(super) async fn show(
     let serial = serial(&text)?;
     let found = api
         .act_as(caller, Right::ReadUsers, move |app, _| {
+            if device::is_serial(&serial) {
+                return device::find(app, &serial).map(|found| phone(&found));
+            }
             let row = tokens::find(app, &serial)?;
             Ok(view(&row, row.state.is_locked(&app.clock.now())))
         })
@@ -231,6 +259,9 @@ pub(super) async fn change(
     };
     let changed = api
         .act_as(caller, right, move |app, caller| {
+            if device::is_serial(&serial) {
+                return device::change(app, caller, &serial, change).map(|changed| phone(&changed));
+            }
             let row = if change == Change::Revoke {
                 let reason = revocation.reason.as_deref().unwrap_or(REVOKED);
                 enrol::revoke_token(app, caller, &serial, reason, why(caller, &revocation))?

@@ -9,12 +9,14 @@ mod flows;
 mod letters;
 mod methods;
 mod people;
+mod phones;
 
 pub use enrolments::*;
 pub use flows::*;
 pub use letters::*;
 pub use methods::*;
 pub use people::*;
+pub use phones::*;
 
 /// A list with a cursor: give `next` as `after` to go on.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
@@ -138,7 +140,7 @@ pub struct Token {
     pub serial: String,
     /// `soft` or `hard`.
     pub class: String,
-    /// `totp`, `hotp` or `ocra`.
+    /// `totp`, `hotp` or `ocra`; `push` for a registered phone, which has no digits.
     #[serde(rename = "type")]
     pub kind: String,
     /// Hash of the HMAC.
@@ -221,17 +223,24 @@ pub enum Verdict {
 pub struct NewChallenge {
     /// Whom to ask.
     pub user: String,
-    /// `sms`, or `ocra` for a question that the user types into a token.
+    /// `sms`; `ocra` for a question that the user types into a token; `push` for a registered phone; `recovery` for a
+    /// recovery code.
     pub channel: String,
     /// With `sms`: the authenticator whose terms hold; it sends a code or a link.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub authenticator: Option<String>,
-    /// With `sms`: words for the user on the page of a link, at most 40 characters.
+    /// With `sms` and `push`: words for the user on the page of a link or on the phone, at most 40 characters.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub binding_message: Option<String>,
     /// With `ocra`: this token; by default the user's first that is active.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub token: Option<String>,
+    /// With `push`: the address of the user's browser, for the user to judge.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub remote_ip: Option<String>,
+    /// With `push`: the browser's name for itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user_agent: Option<String>,
 }
 
 /// A challenge.
@@ -249,6 +258,9 @@ pub struct Challenge {
     /// What the user types into the token; only with the channel `ocra`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub question: Option<String>,
+    /// What the login page shows and the user taps on the phone; only with the channel `push`, while it is open.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub number: Option<u8>,
 }
 
 /// A text to send.

@@ -35,6 +35,9 @@ pub(super) fn run(global: &Global, command: ConfigCommand) -> Result<ExitCode, F
             for key in &config.idle_keys {
                 eprintln!("{}: {key}: understood, but without effect in this version", path.display());
             }
+            for (key, why) in config.push.iter().flat_map(|push| push.warnings()) {
+                eprintln!("{}: {key}: {why}", path.display());
+            }
             super::messages::warn_of_parts(&config);
             let ok = json!({ "file": path, "findings": [] });
             print(global, &ok, |_| format!("{}: no findings", path.display()))

@@ -27,6 +27,7 @@ mod operator;
 mod output;
 mod progress;
 mod prompt;
+mod push;
 mod serve;
 mod sms;
 pub(crate) mod technician;
@@ -98,6 +99,9 @@ enum Command {
     /// OATH accounts: make, show, end, renew.
     #[command(subcommand)]
     Oath(oath::OathCommand),
+    /// Phones: register, list, ask.
+    #[command(subcommand)]
+    Push(push::PushCommand),
     /// Enrolments: from the request for a factor to its binding.
     #[command(subcommand)]
     Enrol(enrol::EnrolCommand),
@@ -170,6 +174,7 @@ pub fn main() -> ExitCode {
         Command::User(command) => user::run(&global, command),
         Command::Token(command) => token::run(&global, command),
         Command::Oath(command) => oath::run(&global, command),
+        Command::Push(command) => push::run(&global, command),
         Command::Messages(command) => messages::run(&global, &command),
         Command::Enrol(command) => enrol::run(&global, command),
         Command::Verify(args) => verify::run(&global, args),

@@ -17,6 +17,7 @@ use super::check_people::{self, SoftOathTable, Tables};
 use super::file::{self, File, line_of};
 use super::people::Notices;
 use super::people_file;
+use super::push;
 use super::{
     Address, Config, Finding, HsmSection, Listener, Messages, ModemSection, Provisioning, TwoPerson,
     enrolment,
@@ -45,7 +46,12 @@ pub(super) struct Checker<'t> {
 
 impl Checker<'_> {
     pub(super) fn find<T>(&mut self, at: &Spanned<T>, key: &str, text: impl Into<String>) {
-        let line = line_of(self.text, at.span().start);
+        self.put(at.span().start, key, text);
+    }
+
+    /// A finding at a byte offset.
+    pub(super) fn put(&mut self, offset: usize, key: &str, text: impl Into<String>) {
+        let line = line_of(self.text, offset);
         self.findings.push(Finding { file: None, line, key: key.to_owned(), text: text.into() });
     }
 
@@ -94,7 +100,7 @@ impl Checker<'_> {
     }
 }
 
-pub(super) fn check(text: &str, file: File) -> Result<Config, Vec<Finding>> {
+pub(super) fn check(text: &str, mut file: File) -> Result<Config, Vec<Finding>> {
     let mut c = Checker { text, findings: Vec::new() };
     c.absolute(&file.state_dir, "state_dir");
     public_url(&mut c, file.public_url.as_ref());
@@ -110,6 +116,10 @@ pub(super) fn check(text: &str, file: File) -> Result<Config, Vec<Finding>> {
     let listeners = file.listen.into_iter().filter_map(|listen| listener(&mut c, listen)).collect();
     let modems = modems(&mut c, file.modem);
     let limits = limits(&mut c, file.limits);
+    let push_url = file.public_url.as_ref().map(|url| url.get_ref().clone());
+    let secret_hex = file.oath.secret_hex.take();
+    let rest = push::Rest { name: &issuer, public_url: push_url.as_deref(), secret_hex };
+    let push = push::check(&mut c, file.mfa, file.push, rest);
     let (window, questions, soft) = oath(&mut c, file.oath);
     let notices = notices(&file.sms);
     let Parts { terms, sms_message, registration, number, sms_limits } = sms(&mut c, file.sms);
@@ -152,6 +162,7 @@ pub(super) fn check(text: &str, file: File) -> Result<Config, Vec<Finding>> {
             provisioning,
             two_person,
             people,
+            push,
             messages,
             enrol,
             texts: Catalog::default(),
@@ -275,7 +286,20 @@ fn listener(c: &mut Checker<'_>, listen: file::Listen) -> Option<Listener> {
             return None;
         }
     };
-    Some(Listener { address, application })
+    let phones_only = match listen.purpose.as_ref().map(|purpose| purpose.get_ref().as_str()) {
+        None | Some("all") => false,
+        Some("phones") => true,
+        Some(_) => {
+            if let Some(purpose) = &listen.purpose {
+                c.find(purpose, "listen.purpose", "must be all or phones");
+            }
+            false
+        }
+    };
+    if phones_only && application.is_some() {
+        c.find(&listen.address, "listen.application", "phones are no application: leave it out");
+    }
+    Some(Listener { address, application, phones_only })
 }
 
 fn provisioning(c: &mut Checker<'_>, table: file::Provisioning) -> Provisioning {

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use serde::Deserialize;
 use toml::Spanned;
 
-use super::{Finding, enrolment, people_file};
+use super::{Finding, enrolment, people_file, push};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -48,6 +48,8 @@ pub(super) struct File {
     pub(super) messages: Messages,
     #[serde(default)]
     pub(super) enrol: enrolment::EnrolTable,
+    pub(super) mfa: Option<Spanned<push::MfaTable>>,
+    pub(super) push: Option<Spanned<push::PushTable>>,
 }
 
 #[derive(Default, Deserialize)]
@@ -80,6 +82,7 @@ pub(super) struct Listen {
     pub(super) cert: Option<Spanned<PathBuf>>,
     pub(super) key: Option<Spanned<PathBuf>>,
     pub(super) client_ca: Option<Spanned<PathBuf>>,
+    pub(super) purpose: Option<Spanned<String>>,
 }
 
 #[derive(Deserialize)]
@@ -115,6 +118,7 @@ pub(super) struct Oath {
     pub(super) algorithm: Option<Spanned<String>>,
     pub(super) digits: Option<Spanned<u8>>,
     pub(super) period: Option<Spanned<u16>>,
+    pub(super) secret_hex: Option<Spanned<u32>>,
     pub(super) quota_soft: Option<Spanned<u32>>,
     pub(super) quota_hard: Option<Spanned<u32>>,
     pub(super) confirm_on_activation: Option<bool>,

@@ -23,6 +23,7 @@ pub mod logo;
 mod messages;
 pub mod people;
 mod people_file;
+pub mod push;
 
 /// Where the configuration stands unless told otherwise.
 pub const DEFAULT_PATH: &str = "/etc/countersign/countersign.toml";
@@ -64,6 +65,8 @@ pub struct Config {
     pub people: people::People,
     /// Enrolments: methods of vetting, codes, who is eligible.
     pub enrol: enrolment::Enrolments,
+    /// What phones are registered with and asked; none without `[push]`.
+    pub push: Option<push::Push>,
     /// The operator's own texts, as files.
     pub messages: Messages,
     /// Texts for people, the operator's own before the built-in ones.
@@ -103,6 +106,8 @@ pub struct Listener {
     pub address: Address,
     /// The application that speaks there without a key.
     pub application: Option<ApplicationName>,
+    /// Whether it serves phones alone: nothing but the places where they answer.
+    pub phones_only: bool,
 }
 
 /// A kind of listener with its address.

@@ -15,7 +15,7 @@ use super::guess::{clear_failures, count_failure};
 use super::journey::link;
 use super::sending::{Counted, Sending, To, is_within_limits, place};
 use super::verify::Verdict;
-use super::{Caller, FlowError, handle, ocra, parse_handle, phones, users};
+use super::{Caller, FlowError, handle, ocra, parse_handle, phones, push, users};
 use crate::appliance::Appliance;
 use crate::store::challenge::ChallengeRow;
 use crate::store::outbox::MessageRow;
@@ -305,7 +305,7 @@ pub fn show(app: &Appliance, caller: &Caller, id: &Id) -> Result<View, FlowError
     let now = app.clock.now();
     row.progress = row.progress.aged(&now);
     let phone_masked = match row.wanted {
-        Wanted::Response { .. } => None,
+        Wanted::Response { .. } | Wanted::Push { .. } | Wanted::Recovery { .. } => None,
         Wanted::SentCode { .. } | Wanted::SentLink { .. } => {
             match app.store.read(|c| phone::of_user(c, &owner.id))? {
                 Some(bound) => Some(users::open_number(app, &owner, &bound.number)?.masked()),
@@ -325,8 +325,8 @@ pub fn resend(app: &Appliance, caller: &Caller, id: &Id) -> Result<View, FlowErr
     let (found, owner) = own(app, caller, id)?.ok_or(FlowError::NotFound("challenge"))?;
     let _order = app.lock_user(&found.user_id)?;
     let (row, _) = own(app, caller, id)?.ok_or(FlowError::NotFound("challenge"))?;
-    if matches!(row.wanted, Wanted::Response { .. }) {
-        return Err(FlowError::Conflict("a question is asked once: order another challenge".to_owned()));
+    if !matches!(row.wanted, Wanted::SentCode { .. } | Wanted::SentLink { .. }) {
+        return Err(FlowError::Conflict("this is asked once: order another challenge".to_owned()));
     }
     let now = app.clock.now();
     if let Err(reason) = app.admit(caller, &owner, &now)? {
@@ -387,7 +387,7 @@ pub fn cancel(app: &Appliance, caller: &Caller, id: &Id) -> Result<View, FlowErr
     let next_mac = next_mac(app, &row, &next)?;
     let at = app.clock.now().wall_ms;
     let event = app
-        .event(named(&row.wanted, "sms.challenge_cancelled", "ocra.challenge_cancelled"), caller)
+        .event(named(&row.wanted, CANCELLED), caller)
         .about("user_ref", &owner.user_ref)
         .about("challenge", handle(id));
     let ended = app.store.write(move |w| {
@@ -465,6 +465,11 @@ pub fn verify(app: &Appliance, caller: &Caller, id: &Id, otp: &str) -> Result<Ve
     };
     let now = app.clock.now();
     let about = Some((&row, &owner));
+    match &row.wanted {
+        Wanted::Push { .. } => return push::answer::fetch(app, caller, (&row, &owner), otp),
+        Wanted::Recovery { set } => return push::recovery::verify(app, caller, (&row, &owner), set, otp),
+        Wanted::SentCode { .. } | Wanted::SentLink { .. } | Wanted::Response { .. } => {}
+    }
     if Code::parse(otp).is_err() {
         return refuse(app, caller, about, otp, Reason::Malformed);
     }
@@ -482,7 +487,9 @@ pub fn verify(app: &Appliance, caller: &Caller, id: &Id, otp: &str) -> Result<Ve
         return refuse(app, caller, about, otp, reason);
     }
     match &row.wanted {
-        Wanted::SentLink { .. } => refuse(app, caller, about, otp, Reason::Wrong),
+        Wanted::SentLink { .. } | Wanted::Push { .. } | Wanted::Recovery { .. } => {
+            refuse(app, caller, about, otp, Reason::Wrong)
+        }
         Wanted::SentCode { digits, .. } => match_sent(app, caller, &row, &owner, *digits, otp, &now),
         Wanted::Response { token, question } => {
             ocra::judge(app, caller, (&row, &owner), (token, question), otp, &now)
@@ -490,11 +497,23 @@ pub fn verify(app: &Appliance, caller: &Caller, id: &Id, otp: &str) -> Result<Ve
     }
 }
 
-/// The name of an event about a challenge of either kind.
-fn named(wanted: &Wanted, sent: &'static str, asked: &'static str) -> &'static str {
+/// Names of events about a challenge: of one that is sent, of a question, of a push, of a recovery code.
+type Names = [&'static str; 4];
+
+const FAILED: Names = ["sms.failed", "ocra.failed", "push.failed", "recovery.failed"];
+const CANCELLED: Names = [
+    "sms.challenge_cancelled",
+    "ocra.challenge_cancelled",
+    "push.challenge_cancelled",
+    "recovery.challenge_cancelled",
+];
+
+fn named(wanted: &Wanted, [sent, asked, pushed, recovered]: Names) -> &'static str {
     match wanted {
         Wanted::SentCode { .. } | Wanted::SentLink { .. } => sent,
         Wanted::Response { .. } => asked,
+        Wanted::Push { .. } => pushed,
+        Wanted::Recovery { .. } => recovered,
     }
 }
 
@@ -507,7 +526,7 @@ pub(super) fn refuse(
     reason: Reason,
 ) -> Result<Verdict, FlowError> {
     app.match_decoy(otp)?;
-    let kind = about.map_or("sms.failed", |(row, _)| named(&row.wanted, "sms.failed", "ocra.failed"));
+    let kind = about.map_or("sms.failed", |(row, _)| named(&row.wanted, FAILED));
     let mut event = Event::refused(app.clock.now().wall_ms, kind, caller.actor.clone(), reason.name());
     if let Some((row, owner)) = about {
         event = event.about("user_ref", &owner.user_ref).about("challenge", handle(&row.id));

@@ -71,7 +71,7 @@ pub fn compose(app: &Appliance, message: &MessageRow) -> Result<Option<Text>, Fl
     }
     next_mac(app, &row, &row.progress)?;
     let code = match row.wanted {
-        Wanted::Response { .. } => return Ok(None),
+        Wanted::Response { .. } | Wanted::Push { .. } | Wanted::Recovery { .. } => return Ok(None),
         Wanted::SentLink { .. } => super::journey::link::address(app, &row)?,
         Wanted::SentCode { digits, .. } => app.hsm.compute(hsm::Compute {
             format: sentcode::sent_format(digits),

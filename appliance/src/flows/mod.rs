@@ -34,6 +34,7 @@ pub mod ocra;
 pub mod operators;
 pub mod phones;
 pub mod provision;
+pub mod push;
 mod question;
 pub mod resync;
 mod sending;

@@ -211,9 +211,10 @@ fn added(app: &Appliance, caller: &Caller, owner: &UserRow, row: &TokenRow, repl
 }
 
 /// A token that ends: the row, its last state, the state's MAC, the event.
-struct Ending(TokenRow, MovingState, [u8; 32], Event);
+pub(super) struct Ending(TokenRow, MovingState, [u8; 32], Event);
 
-fn ending(
+/// The end of accounts, to be written with what takes their place.
+pub(super) fn ending(
     app: &Appliance,
     caller: &Caller,
     owner: &UserRow,
@@ -231,7 +232,8 @@ fn ending(
     rows.into_iter().map(end).collect()
 }
 
-fn end(writing: &mut Writing<'_>, ending: &[Ending]) -> Result<(), StoreError> {
+/// Writes what [`ending`] has made.
+pub(super) fn end(writing: &mut Writing<'_>, ending: &[Ending]) -> Result<(), StoreError> {
     for Ending(row, next, mac, event) in ending {
         if !token::put_state(writing, row, next, mac)? {
             return Err(StoreError::Changed("the OATH account"));

@@ -174,13 +174,24 @@ pub(super) struct Made {
 
 /// Makes a soft token, which is active: the HSM makes or takes the secret and wraps it. Nothing is stored.
 pub(super) fn make(app: &Appliance, owner: &UserRow, new: &NewToken) -> Result<Made, FlowError> {
-    make_as(app, owner, new, Lifecycle::Active)
+    make_as(app, owner, new, SECRET_LEN, Lifecycle::Active)
+}
+
+/// As [`make`], with a secret of `len` bytes where the HSM makes it.
+pub(super) fn make_of_len(
+    app: &Appliance,
+    owner: &UserRow,
+    new: &NewToken,
+    len: usize,
+) -> Result<Made, FlowError> {
+    make_as(app, owner, new, len, Lifecycle::Active)
 }
 
 fn make_as(
     app: &Appliance,
     owner: &UserRow,
     new: &NewToken,
+    len: usize,
     lifecycle: Lifecycle,
 ) -> Result<Made, FlowError> {
     let id = app.new_id()?;
@@ -190,7 +201,7 @@ fn make_as(
     let state = MovingState { last, lifecycle, ..FIRST_STATE };
     let source = match &new.secret {
         Some(secret) => SecretSource::Import(secret.clone()),
-        None => SecretSource::Generate { len: SECRET_LEN },
+        None => SecretSource::Generate { len },
     };
     let enrolled = app.hsm.enrol(Enrol {
         source,

@@ -1,4 +1,4 @@
-//! Challenges: sent codes, and questions that a token answers.
+//! Challenges: sent codes, questions that a token answers, pushes, recovery codes.
 
 use domain::challenge::{Order, Progress, State, Wanted};
 use domain::token::Id;
@@ -16,6 +16,10 @@ const OCRA: &str = "oath";
 const SMS: &str = "sms_code";
 /// The type of a challenge whose link is sent.
 const LINK: &str = "sms_link";
+/// The type of a challenge that a person answers on a phone.
+const PUSH: &str = "push";
+/// The type of a challenge that a recovery code answers.
+const RECOVERY: &str = "recovery";
 
 /// A stored challenge.
 #[derive(Clone, Debug)]
@@ -84,6 +88,13 @@ fn read_wanted(row: &Reading<'_>) -> Result<Wanted, StoreError> {
             question: row.parse("question", |text: String| Question::parse(text.as_bytes()).ok())?,
         },
         LINK => Wanted::SentLink { phone: row.optional_bytes("phone_id")? },
+        PUSH => Wanted::Push {
+            device: row.bytes("device_id")?,
+            message: row.bytes("message")?,
+            nonce: row.bytes("nonce")?,
+            number: row.get("number")?,
+        },
+        RECOVERY => Wanted::Recovery { set: row.bytes("set_id")? },
         _ => Wanted::SentCode { phone: row.optional_bytes("phone_id")?, digits: row.get("digits")? },
     })
 }
@@ -152,6 +163,8 @@ pub fn insert(writing: &mut Writing<'_>, challenge: &ChallengeRow) -> Result<(),
         Wanted::Response { token, question } => {
             (OCRA, None, question.len().get(), Some(token), Some(question.to_string()))
         }
+        Wanted::Push { .. } => (PUSH, None, 0, None, None),
+        Wanted::Recovery { .. } => (RECOVERY, None, 0, None, None),
     };
     writing.tx.execute(
         "INSERT INTO challenge (id, user_id, application_id, type, purpose, phone_id, digits, state, send_number,
@@ -180,6 +193,86 @@ pub fn insert(writing: &mut Writing<'_>, challenge: &ChallengeRow) -> Result<(),
         ],
     )?;
     Ok(())
+}
+
+/// Writes a new push, under the name that its phone repeats.
+///
+/// # Errors
+/// SQLite's.
+pub fn insert_push(
+    writing: &mut Writing<'_>,
+    challenge: &ChallengeRow,
+    message_id: &str,
+) -> Result<(), StoreError> {
+    insert(writing, challenge)?;
+    let Wanted::Push { device, message, nonce, number } = challenge.wanted else { return Ok(()) };
+    writing.tx.execute(
+        "UPDATE challenge SET device_id = ?1, message_id = ?2, message = ?3, nonce = ?4, number = ?5 WHERE id = ?6",
+        params![device, message_id, message, nonce, number, challenge.id],
+    )?;
+    Ok(())
+}
+
+/// Writes a new challenge that a recovery code answers.
+///
+/// # Errors
+/// SQLite's.
+pub fn insert_recovery(
+    writing: &mut Writing<'_>,
+    challenge: &ChallengeRow,
+    set: &Id,
+) -> Result<(), StoreError> {
+    insert(writing, challenge)?;
+    writing.tx.execute("UPDATE challenge SET set_id = ?1 WHERE id = ?2", params![set, challenge.id])?;
+    Ok(())
+}
+
+/// Finds a push by the name that its phone repeats.
+///
+/// # Errors
+/// SQLite's, or a row that does not parse.
+pub fn by_message(connection: &Connection, message_id: &str) -> Result<Option<ChallengeRow>, StoreError> {
+    let sql = "SELECT * FROM challenge WHERE message_id = ?1";
+    Ok(many(connection, sql, params![message_id])?.into_iter().next())
+}
+
+/// The open pushes, `max` at the most; some of them may be over.
+///
+/// # Errors
+/// SQLite's, or a row that does not parse.
+pub fn open_pushes(connection: &Connection, max: usize) -> Result<Vec<ChallengeRow>, StoreError> {
+    many(
+        connection,
+        "SELECT * FROM challenge WHERE state IN ('delivering', 'waiting') AND type = 'push' LIMIT ?1",
+        params![i64::try_from(max).unwrap_or(i64::MAX)],
+    )
+}
+
+/// How a user was pushed of late: pushes since a moment that none was approved after, denials among them, and when the
+/// last denial was.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Pushed {
+    /// Pushes.
+    pub pushes: u32,
+    /// Denials.
+    pub denials: u32,
+    /// Unix milliseconds.
+    pub denied_at: Option<i64>,
+}
+
+/// Counts a user's pushes since a moment in Unix milliseconds and since the last approval (A14, D-42).
+///
+/// # Errors
+/// SQLite's.
+pub fn pushed(connection: &Connection, user: &Id, since_ms: i64) -> Result<Pushed, StoreError> {
+    let mut statement = connection.prepare_cached(
+        "SELECT count(*), count(*) FILTER (WHERE state = 'denied'), max(decided_at) FILTER (WHERE state = 'denied')
+         FROM challenge WHERE user_id = ?1 AND type = 'push' AND created_at > ?2 AND created_at > coalesce(
+             (SELECT max(created_at) FROM challenge WHERE user_id = ?1 AND type = 'push' AND state = 'verified'), 0)",
+    )?;
+    Ok(statement.query_row(params![user, since_ms], |row| {
+        Ok(Pushed { pushes: row.get(0)?, denials: row.get(1)?, denied_at: row.get(2)? })
+    })?)
 }
 
 /// Replaces the progress that was loaded by its next one: one conditional write.

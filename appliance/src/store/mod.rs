@@ -28,6 +28,10 @@ pub mod meta;
 pub mod operator;
 pub mod outbox;
 pub mod phone;
+pub mod push_device;
+pub mod push_message;
+pub mod recovery;
+pub mod registration;
 pub mod request;
 mod row;
 pub mod sms_sent;
@@ -56,6 +60,7 @@ const STEPS: &[M<'static>] = &[
     M::up(include_str!("schema/0005_people.sql")),
     M::up(include_str!("schema/0006_integrity.sql")),
     M::up(include_str!("schema/0007_enrolment.sql")),
+    M::up(include_str!("schema/0008_push.sql")),
 ];
 const MIGRATIONS: Migrations<'static> = Migrations::from_slice(STEPS);
 

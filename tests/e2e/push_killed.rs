@@ -1,0 +1,103 @@
+//! The daemon is killed at each step of a registration, a push and a recovery: nothing is stored by halves, and what was
+//! answered stays. T3, COMB-39.
+
+use serde_json::{Value, json};
+use tests::device::{Choice, Personality};
+use tests::handset::{Handset, Registered, begin, register};
+use tests::time::unix_s;
+use tests::{Appliance, Client, RigOptions};
+
+const SCOPES: [&str; 5] = ["tokens:write", "challenge", "verify", "users:read", "users:write"];
+
+struct Scene {
+    rig: Appliance,
+    client: Client,
+    key: String,
+}
+
+impl Scene {
+    fn start() -> Scene {
+        let options = RigOptions { pages: true, ..RigOptions::default().config("[push]\n") };
+        let rig = Appliance::start(options);
+        let key = rig.app_key("portal", &SCOPES);
+        let client = rig.loopback(Some(&key));
+        Scene { rig, client, key }
+    }
+
+    fn kill(&mut self) {
+        self.rig.kill9();
+        self.rig.serve();
+        self.rig.await_ready();
+        self.client = self.rig.loopback(Some(&self.key));
+    }
+
+    fn count(&self, what: &str) -> i64 {
+        let store = rusqlite::Connection::open(self.rig.state.join("countersign.db")).expect("the store");
+        store.query_row(&format!("SELECT count(*) FROM {what}"), [], |row| row.get(0)).expect("a count")
+    }
+
+    fn show(&mut self, path: &str) -> Value {
+        self.client.get(path).expect(200).json()
+    }
+}
+
+/// COMB-39, T3. Red when a killed daemon leaves one half of a registration, or forgets one that the phone was told of.
+#[test]
+fn a_registration_is_whole_or_not_at_all() {
+    let mut scene = Scene::start();
+    scene.rig.user("alice");
+    let begun = begin(&mut scene.client, "alice", "combined");
+    let path = format!("/v1/users/alice/registrations/{}", begun["id"].as_str().expect("a handle"));
+    let mut handset = Handset::new(&scene.rig, Personality::PingNew, "alice");
+    scene.kill();
+    assert_eq!(scene.show(&path)["state"], "waiting", "the boot is the same");
+    assert_eq!(scene.count("push_device") + scene.count("token"), 0);
+    handset.again(&scene.rig);
+    let (account, answer) = handset.register(begun["uri"].as_str().expect("a text"));
+    assert_eq!(answer.status, 200);
+    scene.kill();
+    assert_eq!((scene.count("push_device"), scene.count("token")), (1, 1), "what the phone was told of");
+    let shown = scene.show(&path);
+    assert_eq!(shown["recovery_codes"].as_array().map(Vec::len), Some(10), "not read before");
+    scene.kill();
+    assert!(scene.show(&path)["recovery_codes"].is_null(), "read once, whatever happened since");
+    let code = handset.phone.code(account, unix_s());
+    assert!(scene.client.verify("alice", &code).accepted());
+    scene.rig.check_chain();
+}
+
+/// T3, A1. Red when an approval is lost once the phone was told that it counts, or can be fetched again.
+#[test]
+fn a_push_survives_and_is_fetched_once() {
+    let mut scene = Scene::start();
+    scene.rig.user("alice");
+    let Registered { mut handset, account, shown, .. } =
+        register(&scene.rig, &mut scene.client, "alice", ("combined", Personality::PingNew));
+    let wish = json!({"user": "alice", "channel": "push"});
+    let asked = scene.client.post("/v1/challenges", &wish).expect(201).json();
+    scene.kill();
+    handset.again(&scene.rig);
+    let notice = handset.notice(account);
+    let number = u8::try_from(asked["number"].as_u64().expect("a number")).expect("two digits");
+    assert_eq!(handset.answer(&notice, Choice::Number(number)).status, 200);
+    scene.kill();
+    let path = format!("/v1/challenges/{}", asked["id"].as_str().expect("a handle"));
+    assert_eq!(scene.show(&path)["state"], "verified");
+    let verify = format!("{path}/verify");
+    assert!(scene.client.post(&verify, &json!({"otp": ""})).accepted());
+    scene.kill();
+    assert!(scene.client.post(&verify, &json!({"otp": ""})).rejected(), "fetched before");
+    handset.again(&scene.rig);
+    assert_eq!(handset.answer(&notice, Choice::Number(number)).status, 400, "answered before");
+    let code = shown["recovery_codes"][0].as_str().expect("a code").to_owned();
+    let recover = |scene: &mut Scene| {
+        let wish = json!({"user": "alice", "channel": "recovery"});
+        let asked = scene.client.post("/v1/challenges", &wish).expect(201).json();
+        let path = format!("/v1/challenges/{}/verify", asked["id"].as_str().expect("a handle"));
+        scene.client.post(&path, &json!({"otp": code}))
+    };
+    assert!(recover(&mut scene).accepted());
+    scene.kill();
+    assert!(recover(&mut scene).rejected(), "used before");
+    scene.rig.check_chain();
+}
