@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 use tests::device::{Choice, Personality};
-use tests::handset::{Handset, Registered, begin, register};
+use tests::handset::{Handset, REFUSED, Registered, begin, register};
 use tests::time::unix_s;
 use tests::{Appliance, Client, RigOptions};
 
@@ -99,5 +99,49 @@ fn a_push_survives_and_is_fetched_once() {
     assert!(recover(&mut scene).accepted());
     scene.kill();
     assert!(recover(&mut scene).rejected(), "used before");
+    scene.rig.check_chain();
+}
+
+/// A22, rule 4, D-40. Red when a closed HSM lets a reply or an answer count, counts against a phone, or forgets what
+/// waited; and when phones are told of it.
+#[test]
+fn with_a_closed_hsm_nothing_counts_and_nothing_is_forgotten() {
+    let mut scene = Scene::start();
+    scene.rig.user("alice");
+    scene.rig.user("bob");
+    let mut alice = register(&scene.rig, &mut scene.client, "alice", ("combined", Personality::PingNew));
+    let asked = scene.client.post("/v1/challenges", &json!({"user": "alice", "channel": "push"}));
+    let asked = asked.expect(201).json();
+    let notice = alice.handset.notice(alice.account);
+    let begun = begin(&mut scene.client, "bob", "combined");
+    let mut bob = Handset::new(&scene.rig, Personality::AndroidLegacy, "bob");
+    let reply =
+        bob.phone.scan(begun["uri"].as_str().expect("a text")).expect("taken").request.expect("a reply");
+    scene.rig.stop();
+    let label = std::mem::replace(&mut scene.rig.options_mut().token_label, "nowhere".to_owned());
+    scene.rig.write_config();
+    scene.rig.serve();
+    scene.rig.await_listening();
+    let number = u8::try_from(asked["number"].as_u64().expect("a number")).expect("two digits");
+    alice.handset.again(&scene.rig);
+    bob.again(&scene.rig);
+    let mut key = scene.rig.loopback(Some(&scene.key));
+    for _ in 0..3 {
+        assert_eq!(alice.handset.answer(&notice, Choice::Number(number)).text(), REFUSED);
+        assert_eq!(bob.send(&reply).text(), REFUSED);
+        assert_eq!(key.post("/v1/challenges", &json!({"user": "alice", "channel": "push"})).status, 503);
+        assert_eq!(key.post("/v1/users/bob/registrations", &json!({"kind": "push"})).status, 503);
+    }
+    scene.rig.stop();
+    scene.rig.options_mut().token_label = label;
+    scene.rig.write_config();
+    scene.rig.serve();
+    scene.rig.await_ready();
+    scene.client = scene.rig.loopback(Some(&scene.key));
+    alice.handset.again(&scene.rig);
+    bob.again(&scene.rig);
+    assert_eq!(bob.send(&reply).status, 200, "it waited");
+    assert_eq!(alice.handset.answer(&notice, Choice::Number(number)).status, 200);
+    assert!(scene.rig.events("type=push.bad_signature").is_empty());
     scene.rig.check_chain();
 }

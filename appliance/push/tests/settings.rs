@@ -103,7 +103,8 @@ fn warnings(outcome: Result<Checked, Vec<Finding>>) -> Vec<String> {
         .collect()
 }
 
-/// COMB-08 to COMB-25, COMB-41, COMB-42, D-63: the documents' defaults hold together, without a word.
+/// COMB-08 to COMB-12, COMB-16 to COMB-20, COMB-22 to COMB-25, COMB-41, COMB-42, D-63: the documents' defaults hold
+/// together, without a word.
 #[test]
 fn the_defaults_are_the_documents() {
     let checked = Settings::default().check(&AROUND).expect("defaults");

@@ -104,7 +104,7 @@ pub(super) fn made(
     if let Some(quota) = app.config.people.oath.quota_soft {
         need_room(app, caller, owner, &living, Quota::soft(quota))?;
     }
-    let Made { row, secret } = make_as(app, owner, new, lifecycle)?;
+    let Made { row, secret } = make_as(app, owner, new, SECRET_LEN, lifecycle)?;
     let uri = uri_of(app, new, &row, secret);
     Ok((row, uri))
 }
