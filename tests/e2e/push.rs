@@ -256,6 +256,9 @@ fn what_stands_in_the_way_is_named() {
         assert_eq!(refused.json()["detail"], "No username found");
     }
     rig.user("alice");
+    let blind = rig.app_key("blind", &["verify", "challenge", "users:read"]);
+    let forbidden = rig.loopback(Some(&blind)).post("/v1/users/alice/registrations", &wish);
+    assert_eq!((forbidden.status, forbidden.code().as_str()), (403, "forbidden"));
     for handle in ["0".repeat(32), "x".to_owned()] {
         let unknown = client.get(&format!("/v1/users/alice/registrations/{handle}"));
         assert_eq!((unknown.status, unknown.code().as_str()), (410, "comb.no_message_id"));

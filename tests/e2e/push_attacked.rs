@@ -140,6 +140,75 @@ fn one_message_is_not_tried_without_end() {
     assert_eq!(register(&rig, &mut client, "bob", ("push", PING)).shown["outcome"], "success");
 }
 
+/// Runs an act eight times at once; what each gave.
+fn at_once<T: Send>(act: impl Fn(usize) -> T + Sync) -> Vec<T> {
+    let barrier = Barrier::new(8);
+    thread::scope(|scope| {
+        let one = |n| {
+            let (barrier, act) = (&barrier, &act);
+            scope.spawn(move || {
+                barrier.wait();
+                act(n)
+            })
+        };
+        let tries: Vec<_> = (0..8).map(one).collect();
+        tries.into_iter().map(|one| one.join().expect("a thread")).collect()
+    })
+}
+
+/// COMB-37, COMB-39, A1. Red when two phones that scanned the same code are both registered, or one reply twice.
+#[test]
+fn of_eight_phones_with_one_code_one_is_registered() {
+    let (rig, mut client) = rig();
+    for round in 0..5 {
+        let user = format!("alice-{round}");
+        rig.user(&user);
+        let begun = begin(&mut client, &user, "combined");
+        let mut phone = Handset::new(&rig, PING, &user);
+        let scanned = phone.phone.scan(begun["uri"].as_str().expect("a text")).expect("taken");
+        let push = phone.phone.accounts()[scanned.account].push.clone().expect("push");
+        let statuses = at_once(|n| {
+            let mut told = device("poll:x");
+            told[0].1 = json!(format!("11111111-2222-4333-8444-5555555{round}000{n}"));
+            let body = reply(&push.message, &push.secret, &push.challenge, &told);
+            rig.loopback(None).send("POST", REGISTER, Some(body.as_bytes())).expect("an answer").status
+        });
+        assert_eq!(statuses.iter().filter(|status| **status == 200).count(), 1, "{statuses:?}");
+        let phones = client.get(&format!("/v1/users/{user}/push")).expect(200).json();
+        assert_eq!(phones["items"].as_array().map(Vec::len), Some(1));
+        assert_eq!(rig.events(&format!("type=mfa.registered&user={user}")).len(), 1);
+    }
+}
+
+/// COMB-43, A1. Red when a recovery code is taken twice by applications that ask at once, or its set is told twice.
+#[test]
+fn a_recovery_code_is_taken_by_one_of_eight() {
+    let (rig, mut client) = rig();
+    rig.user("alice");
+    let begun = begin(&mut client, "alice", "combined");
+    let mut phone = Handset::new(&rig, PING, "alice");
+    assert_eq!(phone.register(begun["uri"].as_str().expect("a text")).1.status, 200);
+    let path = format!("/v1/users/alice/registrations/{}", begun["id"].as_str().expect("a handle"));
+    let key = rig.app_key("desk", &SCOPES);
+    assert_eq!(rig.loopback(Some(&key)).get(&path).status, 410, "another application's");
+    let shown = client.get(&path).expect(200).json();
+    let keys: Vec<String> = (0..8).map(|n| rig.app_key(&format!("vpn-{n}"), &SCOPES)).collect();
+    for code in shown["recovery_codes"].as_array().expect("codes").iter().take(4) {
+        let asked: Vec<String> = keys
+            .iter()
+            .map(|key| {
+                let wish = json!({"user": "alice", "channel": "recovery"});
+                let made = rig.loopback(Some(key)).post("/v1/challenges", &wish).expect(201).json();
+                format!("/v1/challenges/{}/verify", made["id"].as_str().expect("a handle"))
+            })
+            .collect();
+        let accepted =
+            at_once(|n| rig.loopback(Some(&keys[n])).post(&asked[n], &json!({"otp": code})).accepted());
+        assert_eq!(accepted.iter().filter(|accepted| **accepted).count(), 1, "{accepted:?}");
+    }
+    assert_eq!(rig.events("type=recovery.used&user=alice").len(), 4);
+}
+
 /// COMB-45, A1, A26. Red when somebody else's answer counts, or one of two at once counts twice.
 #[test]
 fn a_push_takes_its_own_phones_answer_alone() {
@@ -166,21 +235,9 @@ fn a_push_takes_its_own_phones_answer_alone() {
     let gone = message_id.replace(&message_id[14..22], "00000000");
     send("an unknown message", &json!({"messageId": gone, "jwt": cut}).to_string());
     assert_eq!(state(&mut client, &asked), "waiting");
-    let barrier = Barrier::new(8);
-    let statuses: Vec<u16> = thread::scope(|scope| {
-        let tries: Vec<_> = (0..8)
-            .map(|_| {
-                scope.spawn(|| {
-                    let mut client = rig.loopback(None);
-                    barrier.wait();
-                    client
-                        .send("POST", AUTHENTICATE, Some(genuine.body.as_bytes()))
-                        .expect("an answer")
-                        .status
-                })
-            })
-            .collect();
-        tries.into_iter().map(|one| one.join().expect("a thread")).collect()
+    let statuses = at_once(|_| {
+        let sent = rig.loopback(None).send("POST", AUTHENTICATE, Some(genuine.body.as_bytes()));
+        sent.expect("an answer").status
     });
     assert_eq!(statuses.iter().filter(|status| **status == 200).count(), 1, "{statuses:?}");
     assert_eq!(rig.events("type=push.approved&user=alice").len(), 1);

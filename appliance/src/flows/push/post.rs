@@ -205,21 +205,15 @@ fn settle(app: &Appliance, row: &MessageRow, came: Result<Carried, NotCarried>) 
         event = event.about("phone", phone.serial.as_str());
     }
     // An answer may have come before the service's own; then the push has ended, and stays as it is.
-    let moved = match asked {
-        Some(asked) => match step(asked.progress.aged(&now)) {
-            Some(next) => Some((next, next_mac(app, &asked, &next), asked)),
-            None => None,
-        },
+    let next = asked.and_then(|asked| step(asked.progress.aged(&now)).map(|next| (asked, next)));
+    let moved = match next.map(|(asked, next)| (next_mac(app, &asked, &next), asked, next)) {
         None => None,
-    };
-    let moved = match moved {
-        Some((next, Ok(mac), asked)) => Some((next, mac, asked)),
-        Some((_, Err(error @ FlowError::Tampered { .. }), _)) => {
+        Some((Ok(mac), asked, next)) => Some((next, mac, asked)),
+        Some((Err(error @ FlowError::Tampered { .. }), ..)) => {
             app.note_tampering_daily(&error, &Actor::system(PHONES))?;
             None
         }
-        Some((_, Err(error), _)) => return Err(error),
-        None => None,
+        Some((Err(error), ..)) => return Err(error),
     };
     let id = row.id.clone();
     app.store.write(move |w| {
