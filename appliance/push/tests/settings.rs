@@ -120,7 +120,8 @@ fn the_defaults_are_the_documents() {
     assert_eq!(checked.warnings, []);
 }
 
-/// COMB-07 to COMB-28, COMB-41, COMB-42, AT-22. Red when a value outside its bounds passes, or one inside does not.
+/// COMB-07 to COMB-12, COMB-16 to COMB-20, COMB-22 to COMB-28, COMB-41, COMB-42, AT-22. Red when a value outside its
+/// bounds passes, or one inside does not.
 #[test]
 fn each_setting_has_its_bounds() {
     for (key, good, bad) in BOUNDS {
