@@ -338,7 +338,12 @@ fn a_flow_is_what_its_seal_says() {
 fn to_former_schema(rig: &Appliance) {
     database(rig)
         .execute_batch(
-            "DROP INDEX user_unsealed; DROP INDEX phone_unsealed; DROP INDEX flow_application;
+            "DROP INDEX challenge_message; DROP INDEX challenge_push; DROP TABLE push_message;
+             ALTER TABLE challenge DROP COLUMN device_id; ALTER TABLE challenge DROP COLUMN set_id;
+             ALTER TABLE challenge DROP COLUMN message_id; ALTER TABLE challenge DROP COLUMN message;
+             ALTER TABLE challenge DROP COLUMN nonce; ALTER TABLE challenge DROP COLUMN number;
+             DROP TABLE registration; DROP TABLE push_device; DROP TABLE recovery_set;
+             DROP INDEX user_unsealed; DROP INDEX phone_unsealed; DROP INDEX flow_application;
              ALTER TABLE user DROP COLUMN mac;
              ALTER TABLE phone DROP COLUMN mac;
              DROP TABLE backchannel;
