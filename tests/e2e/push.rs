@@ -502,3 +502,31 @@ fn operators_list_suspend_and_revoke_phones() {
     let printed = rig.cli(&["push", "register", "alice", "--kind", "push", "--no-wait"]);
     assert!(String::from_utf8_lossy(&printed.stdout).contains("pushauth://push/"));
 }
+
+/// COMB-42, COMB-45, C.9: the command line waits for the phone, and exits as the person answered; a wait that the
+/// appliance's end cuts short does not hold it up.
+#[test]
+fn the_command_line_waits_for_the_phone() {
+    let (mut rig, mut client) = rig_with("[push]\ntype = \"default\"\n");
+    for (user, choice, exit) in [("alice", Choice::Approve, 0), ("bob", Choice::Deny, 1)] {
+        rig.user(user);
+        let mut registered = register(&rig, &mut client, user, ("push", Personality::AndroidLegacy));
+        let output = std::thread::scope(|scope| {
+            let asking =
+                scope.spawn(|| rig.cli(&["--json", "push", "ask", user, "--message", "VPN from home"]));
+            let notice = registered.handset.notice(registered.account);
+            assert!(notice.text.ends_with("VPN from home"), "{}", notice.text);
+            assert_eq!(registered.handset.answer(&notice, choice).status, 200);
+            asking.join().expect("a thread")
+        });
+        assert_eq!(output.status.code(), Some(exit), "{}", String::from_utf8_lossy(&output.stderr));
+    }
+    rig.user("carol");
+    let begun = begin(&mut client, "carol", "push");
+    let path = format!("/v1/users/carol/registrations/{}?wait=25", id(&begun));
+    let waiting = std::thread::spawn(move || client.send("GET", &path, None));
+    let begun_at = Instant::now();
+    assert!(rig.stop().success());
+    assert!(begun_at.elapsed() < Duration::from_secs(20), "{:?}", begun_at.elapsed());
+    drop(waiting.join().expect("a thread"));
+}
