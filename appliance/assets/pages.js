@@ -4,8 +4,6 @@
 // the phone moves on by itself, without a reload; the key of an app can be copied.
 "use strict";
 
-const WAIT = "/ui/sms/wait";
-const HELD = WAIT + "?hold=1"; // held by the server until the phone has decided, or for half a minute
 const ANSWER_MS = 60000; // longest wait for an answer
 const PAUSE_MS = 2000; // between two looks
 const LOOKS_MAX = 30; // looks in vain, one after the other, before the page leaves it to its button
@@ -16,9 +14,11 @@ function look(path) {
   return fetch(path, { redirect: "manual", cache: "no-store", signal: AbortSignal.timeout(ANSWER_MS) });
 }
 
-// Takes over what another look at the same page says above its form.
+// Takes over what another look at the same page says above its form, and what else it offers now.
 async function takeOver(answer) {
   const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+  const [offered, offers] = [document, page].map((found) => found.querySelector("form.others"));
+  if (offered && offers && offered.elements.length !== offers.elements.length) offered.replaceWith(offers);
   const [now, next] = [document, page].map((found) => found.getElementById("notices"));
   if (now && next && now.textContent.trim() !== next.textContent.trim()) {
     now.replaceWith(next);
@@ -45,17 +45,18 @@ function countDown() {
   tick();
 }
 
-// A redirect means that the flow is at another step: the browser goes there itself.
-async function waitForPhone() {
+// The path is held by the server until the phone has decided, or for half a minute. A redirect means that the flow is at
+// another step: the browser goes there itself.
+async function waitForPhone(held) {
   for (let inVain = 0; inVain < LOOKS_MAX; inVain++) {
     try {
-      const answer = await look(HELD);
+      const answer = await look(held);
       if (answer.ok) {
         await takeOver(answer);
         inVain = -1;
         continue;
       }
-      if (answer.status !== 429 && answer.status < 500) return location.replace(WAIT);
+      if (answer.status !== 429 && answer.status < 500) return location.replace(location.pathname);
     } catch {
       // Nobody answers: once more after a while.
     }
@@ -93,4 +94,5 @@ function offerCopy() {
 countDown();
 offerCopy();
 followMessage();
-if (document.querySelector("#notices[data-waits]")) waitForPhone();
+const waits = document.querySelector("#notices[data-waits]");
+if (waits) waitForPhone(waits.dataset.waits);

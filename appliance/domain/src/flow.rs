@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::method::{Condition, Method};
+use crate::registration::Kind;
 
 /// Steps of a definition at the most, those of its options included.
 pub const STEPS_MAX: usize = 64;
@@ -38,6 +39,17 @@ pub enum Step {
     OathResync,
     /// A code to the user's e-mail address (SMS-24).
     Email,
+    /// The user's phone is asked (COMB-45).
+    Push(PushRule),
+    /// A recovery code in place of a phone or an app that was lost (COMB-43).
+    Recovery,
+    /// Registers a phone for push, for OATH, or for both by one QR code (COMB-01, COMB-02).
+    MfaRegister {
+        /// What it is registered for.
+        kind: Kind,
+        /// Whether it takes the place of what is there (D-34).
+        replace: bool,
+    },
     /// The user chooses among the options whose condition holds (OATH-21); a single one is taken at once.
     Select(Vec<Choice>),
     /// Offers to move to another method (OATH-32).
@@ -53,6 +65,15 @@ pub enum Step {
     SetMethod(Method),
     /// Writes everything that the flow gathered about a new user, in one transaction (OATH-39).
     Persist,
+}
+
+/// What a push step does where the phone does not answer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PushRule {
+    /// Asks for a code of the user's app or token when the phone stays silent, or at once when there is none (COMB-05).
+    pub else_oath: bool,
+    /// Goes on without it for a user without a phone (COMB-45).
+    pub optional: bool,
 }
 
 /// An option of a selection.
@@ -92,6 +113,8 @@ pub struct Definition {
     pub purpose: Purpose,
     /// All must hold for it to be offered.
     pub conditions: Vec<Condition>,
+    /// Whether a recovery code may stand for a push or a code of an app (COMB-43).
+    pub recovery_codes: bool,
     /// The steps in their order.
     pub steps: Vec<Step>,
 }
@@ -100,7 +123,8 @@ pub struct Definition {
 #[derive(Debug, Error, PartialEq, Eq)]
 #[error(
     "{0:?} is no step: use username, password, sms:ID, phone-registration, phone-change:ID, oath, \
-     oath-activate, oath-resync, email, select, migrate, details, set-method:M or persist"
+     oath-activate, oath-resync, email, push, recovery, mfa-register:combined|push|oath, select, migrate, details, \
+     set-method:M or persist"
 )]
 pub struct StepError(pub String);
 
@@ -115,6 +139,10 @@ pub struct Around {
     pub max_skips: u32,
     /// For `oath-activate`.
     pub overwrite_existing: bool,
+    /// For `push`.
+    pub push: PushRule,
+    /// For `mfa-register`.
+    pub replace: bool,
 }
 
 impl Step {
@@ -130,6 +158,10 @@ impl Step {
             Some(("set-method" | "set-auth-method", name)) => {
                 Step::SetMethod(Method::from_name(name).ok_or_else(unknown)?)
             }
+            Some(("mfa-register", kind)) => Step::MfaRegister {
+                kind: Kind::from_name(kind).ok_or_else(unknown)?,
+                replace: around.replace,
+            },
             Some(_) => return Err(unknown()),
             None => match text {
                 "username" => Step::Username,
@@ -141,6 +173,9 @@ impl Step {
                 }
                 "oath-resync" => Step::OathResync,
                 "email" => Step::Email,
+                "push" => Step::Push(around.push),
+                "recovery" => Step::Recovery,
+                "mfa-register" => Step::MfaRegister { kind: Kind::Combined, replace: around.replace },
                 "select" => Step::Select(around.select.clone()),
                 "migrate" => Step::Migrate { options: around.migrate.clone(), max_skips: around.max_skips },
                 "details" => Step::Details,
@@ -181,7 +216,13 @@ mod tests {
         assert_eq!(Step::parse("set-method:OATH_OTP", &around), Ok(Step::SetMethod(Method::OathOtp)));
         let activate = Step::OathActivate { overwrite_existing: true };
         assert_eq!(Step::parse("oath-activation", &around), Ok(activate));
-        for text in ["", "sms", "sms:", "sms:a b", "fax", "password:x", "set-method:fax"] {
+        let push = Around { push: PushRule { else_oath: true, optional: false }, ..Around::default() };
+        assert_eq!(Step::parse("push", &push), Ok(Step::Push(push.push)));
+        for (text, kind) in [("mfa-register", Kind::Combined), ("mfa-register:push", Kind::Push)] {
+            assert_eq!(Step::parse(text, &push), Ok(Step::MfaRegister { kind, replace: false }));
+        }
+        for text in ["", "sms", "sms:", "sms:a b", "fax", "password:x", "set-method:fax", "mfa-register:fax"]
+        {
             assert!(Step::parse(text, &around).is_err(), "{text}");
         }
     }

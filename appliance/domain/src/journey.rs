@@ -8,8 +8,9 @@ use std::collections::VecDeque;
 
 use serde::{Deserialize, Serialize};
 
-use crate::flow::{Choice, Definition, Step};
+use crate::flow::{Choice, Definition, PushRule, Step};
 use crate::method::{Facts, Method};
+use crate::registration::Kind;
 use crate::token::Id;
 
 /// What a user has shown (B.4.2 `amr`).
@@ -27,6 +28,10 @@ pub enum Evidence {
     Otp,
     /// A code to the e-mail address.
     Email,
+    /// An approval on the registered phone.
+    Push,
+    /// A recovery code.
+    Recovery,
 }
 
 impl Evidence {
@@ -39,6 +44,8 @@ impl Evidence {
             Evidence::Sms => "sms",
             Evidence::Otp => "otp",
             Evidence::Email => "email",
+            Evidence::Push => "push",
+            Evidence::Recovery => "recovery",
         }
     }
 }
@@ -147,6 +154,32 @@ pub enum At {
         /// End of its life on the boot clock, in milliseconds.
         until_boot_ms: u64,
     },
+    /// The answer on the registered phone.
+    Push {
+        /// What follows its silence.
+        rule: PushRule,
+        /// The challenge.
+        challenge: Id,
+    },
+    /// A recovery code.
+    Recovery {
+        /// The challenge.
+        challenge: Id,
+    },
+    /// The reply of a phone that scans a QR code, or for codes alone the first of them.
+    MfaRegister {
+        /// What it is registered for.
+        kind: Kind,
+        /// Whether it takes the place of what is there.
+        replace: bool,
+        /// The registration.
+        registration: Id,
+    },
+    /// The recovery codes that came with a registration are to be kept (COMB-13).
+    RecoveryCodes {
+        /// The registration.
+        registration: Id,
+    },
     /// A new user's own words.
     Details,
     /// It ended well.
@@ -178,6 +211,17 @@ pub enum Effect {
     },
     /// Send a code by e-mail, then tell [`Journey::email_sent`].
     SendEmail,
+    /// Ask the user's phone, then tell [`Journey::pushed`].
+    SendPush(PushRule),
+    /// Ask for a recovery code, then tell [`Journey::recovering`].
+    AskRecovery,
+    /// Make the secrets and the QR code, then tell [`Journey::registering_phone`].
+    BeginMfa {
+        /// What the phone is registered for.
+        kind: Kind,
+        /// Whether it takes the place of what is there.
+        replace: bool,
+    },
     /// Make this the active method, and none the next.
     SetMethod(Method),
     /// Write the new user.
@@ -230,6 +274,8 @@ pub struct Journey {
 
 /// Error key of a selection without any option.
 pub const NO_OPTION: &str = "flow.no_option";
+/// Error key of a push to a user without a registered phone (COMB-45).
+pub const NO_PHONE: &str = "push.not_registered";
 /// Error key of a step that needs a user when there is none.
 pub const NO_USER: &str = "flow.no_user";
 
@@ -315,6 +361,18 @@ impl Journey {
             }
             Step::Oath if self.evidence.contains(&Evidence::Otp) => {}
             Step::Oath => self.at = At::Oath,
+            Step::Push(_) if self.evidence.contains(&Evidence::Push) => {}
+            Step::Push(rule) if facts.has_push => return Some(Next::Do(Effect::SendPush(rule))),
+            Step::Push(PushRule { else_oath: true, .. }) if facts.has_oath || facts.has_hardware => {
+                self.first([Step::Oath]);
+            }
+            Step::Push(PushRule { optional: true, .. }) => {}
+            Step::Push(_) => self.fail(NO_PHONE),
+            Step::Recovery if self.evidence.contains(&Evidence::Recovery) => {}
+            Step::Recovery => return Some(Next::Do(Effect::AskRecovery)),
+            Step::MfaRegister { kind, replace } => {
+                return Some(Next::Do(Effect::BeginMfa { kind, replace }));
+            }
             Step::OathActivate { overwrite_existing } => {
                 return Some(Next::Do(Effect::BeginActivation { overwrite: overwrite_existing }));
             }
@@ -457,6 +515,52 @@ impl Journey {
         asked
     }
 
+    /// The phone is being asked.
+    pub fn pushed(&mut self, rule: PushRule, challenge: Id) {
+        self.at = At::Push { rule, challenge };
+    }
+
+    /// The phone does not answer, or is not at hand: a code instead (COMB-05). False where the flow has no such way.
+    pub fn code_instead(&mut self) -> bool {
+        let way = matches!(self.at, At::Push { rule: PushRule { else_oath: true, .. }, .. });
+        if way {
+            self.first([Step::Oath]);
+        }
+        way
+    }
+
+    /// No push can be made: a code instead, before all that is still to come. False where the rule has no such way.
+    pub fn ask_code_instead(&mut self, rule: PushRule) -> bool {
+        if rule.else_oath {
+            self.first([Step::Oath]);
+        }
+        rule.else_oath
+    }
+
+    /// Phone and app are lost: a recovery code instead (COMB-15, COMB-43). False where nothing of theirs is asked for.
+    pub fn recover(&mut self) -> bool {
+        let lost = matches!(self.at, At::Push { .. } | At::Oath);
+        if lost {
+            self.first([Step::Recovery]);
+        }
+        lost
+    }
+
+    /// A recovery code is asked for.
+    pub fn recovering(&mut self, challenge: Id) {
+        self.at = At::Recovery { challenge };
+    }
+
+    /// A QR code is ready to be scanned.
+    pub fn registering_phone(&mut self, kind: Kind, replace: bool, registration: Id) {
+        self.at = At::MfaRegister { kind, replace, registration };
+    }
+
+    /// The phone is registered: on, past the recovery codes where there are any.
+    pub fn phone_registered(&mut self, registration: Id, codes: bool) {
+        self.at = if codes { At::RecoveryCodes { registration } } else { At::Between };
+    }
+
     /// The number's code is on its way.
     pub fn number_entered(&mut self, entered: Entered, challenge: Id) {
         let rule = match &self.at {
@@ -527,11 +631,13 @@ mod tests {
         has_oath: false,
         has_hardware: false,
         has_email: false,
+        has_push: false,
     };
 
     fn definition(steps: Vec<Step>) -> Definition {
         let purpose = Purpose::Login;
-        Definition { id: "login".to_owned(), label: String::new(), purpose, conditions: Vec::new(), steps }
+        let (id, label, conditions) = ("login".to_owned(), String::new(), Vec::new());
+        Definition { id, label, purpose, conditions, recovery_codes: true, steps }
     }
 
     fn option(name: &str, when: Condition, steps: Vec<Step>, target: Option<Method>) -> Choice {
@@ -682,6 +788,65 @@ mod tests {
         journey.on();
         assert_eq!((journey.next(Some(&FACTS)), &journey.at), (Next::Ask, &At::Oath));
         assert_eq!((journey.evidence, journey.loa), before);
+    }
+
+    const RULE: PushRule = PushRule { else_oath: true, optional: false };
+
+    fn to_push(rule: PushRule, facts: &Facts) -> (Journey, Next) {
+        let mut journey = Journey::start(&definition(vec![Step::Password, Step::Push(rule)]));
+        journey.next(None);
+        journey.shown(Evidence::Password, 1.0);
+        let next = journey.next(Some(facts));
+        (journey, next)
+    }
+
+    /// COMB-05, COMB-45: the phone, then a code, then a recovery code; and each user where there is no phone.
+    #[test]
+    fn push_falls_back_to_a_code_and_a_recovery_code() {
+        let facts = Facts { has_push: true, has_oath: true, ..FACTS };
+        let (mut journey, next) = to_push(RULE, &facts);
+        assert_eq!(next, Next::Do(Effect::SendPush(RULE)));
+        journey.pushed(RULE, [8; 16]);
+        let mut approved = journey.clone();
+        approved.shown(Evidence::Push, 1.5);
+        assert_eq!((approved.next(Some(&facts)), &approved.at), (Next::Ask, &At::Done));
+        assert!(journey.code_instead() && !journey.code_instead());
+        assert_eq!((journey.next(Some(&facts)), &journey.at), (Next::Ask, &At::Oath));
+        assert!(journey.recover() && !journey.recover());
+        assert_eq!(journey.next(Some(&facts)), Next::Do(Effect::AskRecovery));
+        journey.recovering([9; 16]);
+        journey.shown(Evidence::Recovery, 1.5);
+        assert_eq!((journey.next(Some(&facts)), &journey.at), (Next::Ask, &At::Done));
+        assert_eq!(journey.evidence, [Evidence::Password, Evidence::Recovery]);
+
+        let strict = PushRule::default();
+        let (mut journey, _) = to_push(strict, &facts);
+        journey.pushed(strict, [8; 16]);
+        assert!(!journey.code_instead() && journey.recover());
+        assert_eq!(to_push(RULE, &Facts { has_oath: true, ..FACTS }).0.at, At::Oath);
+        assert_eq!(to_push(RULE, &FACTS).0.at, At::Failed(NO_PHONE.to_owned()));
+        assert_eq!(to_push(strict, &FACTS).0.at, At::Failed(NO_PHONE.to_owned()));
+        assert_eq!(to_push(PushRule { optional: true, ..strict }, &FACTS).0.at, At::Done);
+    }
+
+    /// COMB-01, COMB-13, COMB-35: register, keep the codes, be asked on the phone.
+    #[test]
+    fn a_registration_shows_its_codes_before_the_flow_goes_on() {
+        let register = Step::MfaRegister { kind: Kind::Combined, replace: false };
+        let mut journey = Journey::start(&definition(vec![Step::Password, register, Step::Push(RULE)]));
+        journey.next(None);
+        journey.shown(Evidence::Password, 1.0);
+        let begin = Effect::BeginMfa { kind: Kind::Combined, replace: false };
+        assert_eq!(journey.next(Some(&FACTS)), Next::Do(begin));
+        journey.registering_phone(Kind::Combined, false, [6; 16]);
+        let mut bare = journey.clone();
+        bare.phone_registered([6; 16], false);
+        assert_eq!(bare.at, At::Between);
+        journey.phone_registered([6; 16], true);
+        assert_eq!(journey.at, At::RecoveryCodes { registration: [6; 16] });
+        journey.on();
+        let facts = Facts { has_push: true, has_oath: true, ..FACTS };
+        assert_eq!(journey.next(Some(&facts)), Next::Do(Effect::SendPush(RULE)));
     }
 
     #[test]

@@ -70,6 +70,8 @@ pub struct Facts {
     pub has_hardware: bool,
     /// Whether an e-mail address is known.
     pub has_email: bool,
+    /// Whether a phone is registered that can be asked (COMB-45).
+    pub has_push: bool,
 }
 
 /// A yes-or-no question about a user, such as `active_method:sms` or `!token:sms` (MOB-18).
@@ -136,8 +138,7 @@ impl Condition {
             Condition::Token(Method::Sms) => facts.has_phone,
             Condition::Token(Method::OathOtp) => facts.has_oath,
             Condition::Token(Method::HwToken) => facts.has_hardware,
-            // No push device can be registered yet.
-            Condition::Token(Method::Push) => false,
+            Condition::Token(Method::Push) => facts.has_push,
             Condition::Not(condition) => !condition.holds(facts),
         }
     }
@@ -155,6 +156,7 @@ mod tests {
         has_oath: false,
         has_hardware: false,
         has_email: false,
+        has_push: false,
     };
 
     fn all_hold(conditions: &[&str], facts: &Facts) -> bool {
@@ -176,6 +178,8 @@ mod tests {
         assert!(!all_hold(&["has_password"], &Facts { has_password: false, ..BARE }));
         assert!(all_hold(&["!has_phone", "always"], &BARE));
         assert!(all_hold(&["token:oath"], &Facts { has_oath: true, ..BARE }));
+        assert!(!all_hold(&["token:push"], &BARE));
+        assert!(all_hold(&["token:push"], &Facts { has_push: true, ..BARE }));
         assert!(all_hold(&["next_method:OATH_OTP"], &Facts { next: Some(Method::OathOtp), ..BARE }));
     }
 

@@ -3,12 +3,13 @@
 //! Nothing is stored before the phone's reply is right, and then all of it at once (COMB-39). What makes a reply right
 //! is the caller's to find out; here is what follows from it.
 
+use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::time::{Deadline, Now};
 
 /// What is registered (COMB-01, COMB-02).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Kind {
     /// Push and OATH in one.
     Combined,

@@ -39,7 +39,14 @@ fn question(view: &View) -> (&'static [&'static str], Option<&'static str>) {
         Asked::NumberVerify if view.wants_iak => (&["otp", "iak"], Some("verify")),
         Asked::NumberVerify => (&["otp"], Some("verify")),
         Asked::Details => (&["user", "password", "email", "address"], Some("details")),
-        Asked::SmsWait | Asked::Info | Asked::NoLetter => (&[], Some("continue")),
+        Asked::RecoveryCode => (&["otp"], Some("verify")),
+        Asked::MfaRegister if view.wants_first_code => (&["otp"], Some("verify")),
+        Asked::SmsWait
+        | Asked::Info
+        | Asked::NoLetter
+        | Asked::PushWait
+        | Asked::MfaRegister
+        | Asked::RecoveryCodes => (&[], Some("continue")),
         Asked::Done | Asked::Failed => (&[], None),
     }
 }
@@ -52,6 +59,9 @@ fn actions(view: &View) -> Vec<&'static str> {
         (view.can_resend, "resend"),
         (view.can_register, "register"),
         (view.can_resync, "resync"),
+        (view.can_code, "code-instead"),
+        (view.can_recover, "recover"),
+        (view.can_reveal, "reveal"),
         (view.can_skip, "skip"),
         (view.can_back, "back"),
         (view.can_order, "order-letter"),
@@ -100,6 +110,14 @@ fn flow(app: &Appliance, view: View) -> wire::Flow {
             base32: shown.base32.to_string(),
             existing: shown.existing,
         }),
+        number: view.number,
+        registration: view.scan.map(|scan| wire::PhoneRegistration {
+            kind: scan.kind.name().to_owned(),
+            uri: scan.uri.to_string(),
+            qr_svg: scan.qr_svg.to_string(),
+            message: scan.message,
+        }),
+        recovery_codes: view.codes.map(|codes| codes.iter().map(|code| code.as_str().to_owned()).collect()),
         // Where a one-time code goes back with the browser, the code is the only way to the result.
         result: view.outcome.filter(|_| view.redirect.is_none()).map(result),
         flow: handle,
@@ -260,6 +278,9 @@ fn input(action: &str, answer: wire::Answer) -> Option<Input> {
         "register" => Input::Register,
         "resync" => Input::Resync,
         "continue" => Input::Continue,
+        "code-instead" => Input::CodeInstead,
+        "recover" => Input::Recover,
+        "reveal" => Input::Reveal,
         "skip" => Input::Skip,
         "back" => Input::Back,
         "order-letter" => Input::OrderLetter,

@@ -119,6 +119,7 @@ pub(super) fn check(text: &str, mut file: File) -> Result<Config, Vec<Finding>> 
     let push_url = file.public_url.as_ref().map(|url| url.get_ref().clone());
     let secret_hex = file.oath.secret_hex.take();
     let rest = push::Rest { name: &issuer, public_url: push_url.as_deref(), secret_hex };
+    let has_push = file.push.is_some();
     let push = push::check(&mut c, file.mfa, file.push, rest);
     let (window, questions, soft) = oath(&mut c, file.oath);
     let notices = notices(&file.sms);
@@ -140,6 +141,7 @@ pub(super) fn check(text: &str, mut file: File) -> Result<Config, Vec<Finding>> 
             pages: file.pages,
             public_url: file.public_url,
             has_modem,
+            has_push,
         },
     );
     let provisioning = provisioning(&mut c, file.provisioning);

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
 
 use domain::colour::{Colour, READABLE};
-use domain::flow::{Around, Choice, Definition, OPTIONS_MAX, Purpose, STEPS_MAX, Step, checked_id};
+use domain::flow::{Around, Choice, Definition, OPTIONS_MAX, Purpose, PushRule, STEPS_MAX, Step, checked_id};
 use domain::method::{Condition, Method};
 use domain::role::{BREAK_GLASS, Role};
 use toml::Spanned;
@@ -45,6 +45,8 @@ pub(super) struct Tables {
     pub(super) pages: file::Pages,
     pub(super) public_url: Option<Spanned<String>>,
     pub(super) has_modem: bool,
+    /// Whether `[push]` is there.
+    pub(super) has_push: bool,
 }
 
 /// Keys of `[oath]` about authenticator apps.
@@ -77,7 +79,7 @@ pub(super) fn check(c: &mut Checker<'_>, tables: Tables) -> People {
         if !flow_ids.insert(table.id.get_ref().clone()) {
             c.find(&table.id, "flow.id", "is used twice");
         }
-        flows.extend(flow(c, table, purpose, &authenticators, &oath));
+        flows.extend(flow(c, table, purpose, (&authenticators, &oath, tables.has_push)));
     }
     let registration = registration(c, tables.registration, &flows);
     let backchannels =
@@ -102,7 +104,9 @@ pub(super) fn check(c: &mut Checker<'_>, tables: Tables) -> People {
 struct Rules<'r> {
     authenticators: &'r [SmsAuthenticator],
     oath: &'r SoftOath,
-    overwrite: bool,
+    has_push: bool,
+    /// What the texts of the options' steps cannot say.
+    around: Around,
 }
 
 fn conditions(c: &mut Checker<'_>, texts: Vec<Spanned<String>>, key: &str) -> Vec<Condition> {
@@ -127,6 +131,11 @@ fn steps(c: &mut Checker<'_>, texts: Vec<Spanned<String>>, around: &Around, rule
                 {
                     c.find(&text, "flow.steps", format!("there is no authenticator {id}"));
                 }
+                if matches!(step, Step::Push(_) | Step::MfaRegister { .. }) && !rules.has_push {
+                    let what =
+                        "CFG-COMB-1: phones cannot be asked or registered without a transport: add [push]";
+                    c.find(&text, "flow.steps", what);
+                }
                 if step == (Step::OathActivate { overwrite_existing: false }) && !rules.oath.totp {
                     let what =
                         "CFG-OATH-1: an existing secret can be shown again only with oath.type = \"TOTP\"";
@@ -150,8 +159,10 @@ fn options(c: &mut Checker<'_>, table: Option<file::Options>, rules: &Rules<'_>)
             method
         });
         let name = option.name.or(option.target).map(Spanned::into_inner).unwrap_or_default();
-        let overwrite_existing = option.overwrite_existing.map_or(rules.overwrite, Spanned::into_inner);
-        let around = Around { overwrite_existing, ..Around::default() };
+        let mut around = rules.around.clone();
+        if let Some(overwrite) = option.overwrite_existing {
+            around.overwrite_existing = overwrite.into_inner();
+        }
         let when = file::OneOrMore::texts(option.when);
         choices.push(Choice {
             label: option.label.unwrap_or_else(|| name.clone()),
@@ -164,12 +175,27 @@ fn options(c: &mut Checker<'_>, table: Option<file::Options>, rules: &Rules<'_>)
     choices
 }
 
+/// What follows a phone's silence (COMB-05).
+fn push_rule(c: &mut Checker<'_>, table: Option<&file::PushStep>) -> PushRule {
+    let else_oath = match table.and_then(|table| table.on_timeout.as_ref()) {
+        None => false,
+        Some(text) => match text.get_ref().as_str() {
+            "oath" => true,
+            "fail" => false,
+            _ => {
+                c.find(text, "flow.push.on_timeout", "must be oath or fail");
+                false
+            }
+        },
+    };
+    PushRule { else_oath, optional: table.and_then(|table| table.optional).unwrap_or(false) }
+}
+
 fn flow(
     c: &mut Checker<'_>,
     table: file::Flow,
     purpose: Purpose,
-    authenticators: &[SmsAuthenticator],
-    oath: &SoftOath,
+    (authenticators, oath, has_push): (&[SmsAuthenticator], &SoftOath, bool),
 ) -> Option<Definition> {
     let id = checked_id(table.id.get_ref());
     if id.is_none() {
@@ -185,14 +211,19 @@ fn flow(
             purpose
         }
     };
-    let overwrite = table.overwrite_existing.is_none_or(Spanned::into_inner);
-    let rules = Rules { authenticators, oath, overwrite };
     let max_skips = table.migrate.as_ref().and_then(|migrate| migrate.max_skips).unwrap_or(3);
+    let around = Around {
+        max_skips,
+        overwrite_existing: table.overwrite_existing.is_none_or(Spanned::into_inner),
+        push: push_rule(c, table.push.as_ref()),
+        replace: table.replace.unwrap_or(false),
+        ..Around::default()
+    };
+    let rules = Rules { authenticators, oath, has_push, around };
     let around = Around {
         select: options(c, table.select, &rules),
         migrate: options(c, table.migrate, &rules),
-        max_skips,
-        overwrite_existing: overwrite,
+        ..rules.around.clone()
     };
     for choices in [&around.select, &around.migrate] {
         if choices.len() > OPTIONS_MAX {
@@ -204,9 +235,12 @@ fn flow(
         c.find(&table.id, "flow.steps", format!("a flow has 1 to {STEPS_MAX} steps"));
     }
     order(c, &table.id, purpose, &steps, authenticators);
+    phones(c, &table.id, purpose, &steps, table.recovery_codes.unwrap_or(false));
     let conditions = conditions(c, table.conditions, "flow.conditions");
     let id = id?;
-    Some(Definition { label: table.label.unwrap_or_else(|| id.clone()), id, purpose, conditions, steps })
+    let (label, recovery_codes) =
+        (table.label.unwrap_or_else(|| id.clone()), table.recovery_codes.unwrap_or(false));
+    Some(Definition { label, id, purpose, conditions, recovery_codes, steps })
 }
 
 /// What must come before what.
@@ -249,6 +283,35 @@ fn order(
     }
     if purpose == Purpose::Login && !matches!(steps.first(), Some(Step::Password | Step::Username)) {
         c.find(at, "flow.steps", "a login begins with password or username");
+    }
+}
+
+/// Phones and recovery codes are for those who have shown something before (COMB-01, D-36), and whom the store knows.
+fn phones(c: &mut Checker<'_>, at: &Spanned<String>, purpose: Purpose, steps: &[Step], recovery_codes: bool) {
+    fn any(steps: &[Step], which: fn(&Step) -> bool) -> bool {
+        steps.iter().any(|step| match step {
+            Step::Select(options) | Step::Migrate { options, .. } => {
+                options.iter().any(|option| any(&option.steps, which))
+            }
+            step => which(step),
+        })
+    }
+    let needy = |step: &Step| matches!(step, Step::Recovery | Step::MfaRegister { .. });
+    let shows = |step: &Step| {
+        matches!(step, Step::Password | Step::Sms(_) | Step::Oath | Step::Email | Step::Push(_))
+    };
+    let wants = any(steps, needy) || recovery_codes;
+    if purpose == Purpose::SelfRegistration && (wants || any(steps, |step| matches!(step, Step::Push(_)))) {
+        c.find(
+            at,
+            "flow.steps",
+            "a new user has no phone and no recovery codes yet: use a self-service afterwards",
+        );
+    }
+    let first = steps.iter().position(|step| any(std::slice::from_ref(step), needy));
+    let before = &steps[..first.unwrap_or(steps.len())];
+    if purpose == Purpose::Login && wants && !any(before, shows) {
+        c.find(at, "flow.steps", "recovery and mfa-register need a factor before them");
     }
 }
 

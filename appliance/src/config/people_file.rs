@@ -67,8 +67,21 @@ pub(super) struct Flow {
     pub(super) conditions: Vec<Spanned<String>>,
     pub(super) steps: Vec<Spanned<String>>,
     pub(super) overwrite_existing: Option<Spanned<bool>>,
+    /// Whether a phone that is registered takes the place of what is there (D-34).
+    pub(super) replace: Option<bool>,
+    /// Whether a recovery code may stand for a push or a code of an app (COMB-43).
+    pub(super) recovery_codes: Option<bool>,
+    pub(super) push: Option<PushStep>,
     pub(super) select: Option<Options>,
     pub(super) migrate: Option<Options>,
+}
+
+/// What a push step does where the phone does not answer (COMB-05, COMB-45).
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct PushStep {
+    pub(super) on_timeout: Option<Spanned<String>>,
+    pub(super) optional: Option<bool>,
 }
 
 #[derive(Deserialize)]

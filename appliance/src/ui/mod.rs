@@ -212,7 +212,7 @@ async fn show(State(api): State<Arc<Api>>, uri: axum::http::Uri, headers: Header
         let view = visited(app, Some(&visitor))?;
         let mut view = view.ok_or(FlowError::NotFound("flow"))?;
         // A waiting page goes on by itself once the phone has decided (SMS-38).
-        if view.asked == journey::Asked::SmsWait && view.decided {
+        if view.asked == journey::Asked::SmsWait && view.decided || step::is_decided(&view) {
             view = journey::act(app, &Door::Browser(&visitor.key), &visitor.flow, Input::Continue)?;
         }
         if view.redirect.is_some() || step::path(&view) != uri.path() {
@@ -225,13 +225,14 @@ async fn show(State(api): State<Arc<Api>>, uri: axum::http::Uri, headers: Header
 
 /// Returns once the phone has decided, or after a while. Whatever goes wrong is shown by the page that follows.
 async fn hold(api: &Arc<Api>, headers: &HeaderMap) {
+    let mut first = None;
     for _ in 0..HOLD_LOOKS {
         let visitor = Visitor::of(headers);
-        let look = api.act(move |app| {
-            let view = visited(app, visitor.as_ref())?;
-            Ok(view.is_some_and(|view| view.asked == journey::Asked::SmsWait && !view.decided))
-        });
-        if !look.await.unwrap_or(false) {
+        let look =
+            api.act(move |app| Ok(visited(app, visitor.as_ref())?.and_then(|view| step::awaited(&view))));
+        let Ok(Some(now)) = look.await else { return };
+        // The page has more to offer than before: it is shown anew.
+        if *first.get_or_insert(now) != now {
             return;
         }
         tokio::time::sleep(HOLD_PAUSE).await;
@@ -271,7 +272,7 @@ async fn answer(
         // An answer that was wrong is shown at once; otherwise the browser fetches the next page, so that a reload
         // sends nothing twice.
         let ended = matches!(view.asked, journey::Asked::Done | journey::Asked::Failed);
-        if view.error.is_some() && !ended {
+        if view.error.is_some() && !ended || view.codes.is_some() {
             return Ok(step::render(app, &view, &Audience::new(&visitor, &headers), &typed));
         }
         Ok(go_to(&view))

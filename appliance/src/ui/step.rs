@@ -7,14 +7,11 @@ use axum::response::Response;
 use super::browser::{self, Visitor};
 use super::page::{Page, respond};
 use crate::appliance::Appliance;
-use crate::flows::journey::{Asked, Details, Input, PASSWORD_MAX, PASSWORD_MIN, Shown, View};
+use crate::flows::journey::{Asked, Details, Input, PASSWORD_MAX, PASSWORD_MIN, Scan, Shown, View};
 use domain::flow::Purpose;
 
-/// Seconds before a waiting page asks whether the phone has decided. That request is held, so that the page in front of
-/// the user is seldom replaced.
+/// Seconds before a waiting page without script asks whether the phone has decided.
 const WAIT_REFRESH_S: u32 = 1;
-/// Where it asks.
-const WAIT: &str = "/ui/sms/wait?hold=1";
 /// Longest text of a field, in characters, where no other limit stands.
 const FIELD_MAX: usize = 128;
 /// Longest address as typed, in characters.
@@ -64,6 +61,8 @@ impl Error {
     fn new(page: &Page, key: &'static str, fields: &[Field]) -> Self {
         let typed = !(key.ends_with("too-many-attempts")
             || key.starts_with("flow.")
+            || key.starts_with("push.")
+            || key.starts_with("registration.")
             || matches!(key, "login.error.locked" | "sms.rate_limited" | "sms.send_failed"));
         let only = match fields {
             [only] => Some(only.name),
@@ -93,9 +92,14 @@ impl Notice {
         Notice { before: text, left: None, after: String::new(), over: String::new() }
     }
 
-    /// How long a code or a link is still good, `ms` milliseconds.
-    fn life(page: &Page, ms: i64, link: bool) -> Self {
-        let keys = if link { ["expires-in-link", "expired-link"] } else { ["expires-in", "expired"] };
+    /// How long what a step asks for is still good, `ms` milliseconds.
+    fn life(page: &Page, ms: i64, asked: Asked) -> Self {
+        let keys = match asked {
+            Asked::SmsWait => ["expires-in-link", "expired-link"],
+            Asked::PushWait => ["expires-in-push", "expired-push"],
+            Asked::MfaRegister => ["expires-in-picture", "expired-picture"],
+            _ => ["expires-in", "expired"],
+        };
         let text = page.text_with(keys[0], &[("left", LEFT)]);
         let (before, after) = text.split_once(LEFT).unwrap_or((&text, ""));
         Notice {
@@ -126,7 +130,17 @@ struct StepPage<'v> {
     error: Option<Error>,
     notices: Vec<Notice>,
     /// Whether the page waits for somebody's decision elsewhere.
-    waits: bool,
+    waits: Option<&'static str>,
+    /// The QR code that registers a phone.
+    scan: Option<&'v Scan>,
+    /// The number to tap on the phone.
+    number: Option<u8>,
+    /// Recovery codes, this once.
+    codes: &'v [zeroize::Zeroizing<String>],
+    /// Whether the main button shows them.
+    reveals: bool,
+    /// Whether there is a main button: not where only another try leads on.
+    goes_on: bool,
     /// Whether the message is still on its way, so that the page has more to say in a moment.
     delivering: bool,
     shown: Option<&'v Shown>,
@@ -196,6 +210,10 @@ pub(super) fn path(view: &View) -> &'static str {
         Asked::OathActivate => "/ui/oath/activate",
         Asked::OathResync => "/ui/oath/resync",
         Asked::EmailCode => "/ui/email/code",
+        Asked::PushWait => "/ui/push/wait",
+        Asked::RecoveryCode => "/ui/recovery/verify",
+        Asked::MfaRegister => "/ui/mfa/register",
+        Asked::RecoveryCodes => "/ui/recovery",
         Asked::Details => "/ui/register",
         Asked::Migrate => "/ui/migrate",
         Asked::Done => "/ui/done",
@@ -204,7 +222,7 @@ pub(super) fn path(view: &View) -> &'static str {
 }
 
 /// All paths of [`path`].
-pub(super) const PATHS: [&str; 19] = [
+pub(super) const PATHS: [&str; 23] = [
     "/ui/sms/username",
     "/ui/select",
     "/ui/sms/code",
@@ -221,6 +239,10 @@ pub(super) const PATHS: [&str; 19] = [
     "/ui/oath/activate",
     "/ui/oath/resync",
     "/ui/email/code",
+    "/ui/push/wait",
+    "/ui/recovery/verify",
+    "/ui/mfa/register",
+    "/ui/recovery",
     "/ui/migrate",
     "/ui/done",
     "/ui/failed",
@@ -248,6 +270,16 @@ fn words(page: &Page, view: &View) -> (String, String) {
         Asked::OathActivate => ("oath-activate-title", "oath-activate-intro"),
         Asked::OathResync => ("oath-resync-title", "oath-resync-intro"),
         Asked::EmailCode => ("email-code-title", "email-code-intro"),
+        Asked::PushWait if view.decided => ("push-wait-title", "push-wait-over"),
+        Asked::PushWait if view.number.is_some() => ("push-wait-title", "push-wait-intro-number"),
+        Asked::PushWait => ("push-wait-title", "push-wait-intro"),
+        Asked::RecoveryCode => ("recovery-code-title", "recovery-code-intro"),
+        Asked::MfaRegister if view.decided => ("mfa-register-title", "mfa-register-over"),
+        Asked::MfaRegister if view.wants_first_code => ("mfa-register-title", "oath-activate-intro"),
+        Asked::MfaRegister => ("mfa-register-title", "mfa-register-intro"),
+        Asked::RecoveryCodes if view.codes.is_some() => ("recovery-codes-title", "recovery-codes-keep"),
+        Asked::RecoveryCodes if view.can_reveal => ("recovery-codes-title", "recovery-codes-intro"),
+        Asked::RecoveryCodes => ("recovery-codes-title", "recovery-codes-shown"),
         Asked::Details => ("details-title", "details-intro"),
         Asked::Migrate => ("migrate-title", "migrate-intro"),
         Asked::Done if view.purpose == Purpose::SelfService => ("done-title", "done-changed"),
@@ -268,6 +300,11 @@ fn fields(view: &View) -> Vec<Field> {
         Asked::Password => vec![name(), password("current-password")],
         Asked::OathActivate if view.unconfirmed => Vec::new(),
         Asked::SmsCode | Asked::OathCode | Asked::OathActivate | Asked::EmailCode => vec![Field::code()],
+        Asked::MfaRegister if view.wants_first_code => vec![Field::code()],
+        Asked::RecoveryCode => {
+            let hint = Some("field-recovery-hint");
+            vec![Field { hint, max: 24, ..Field::new("otp", "field-recovery", "text", "off") }]
+        }
         Asked::OathResync => vec![
             Field { label: "field-otp-first", ..Field::code() },
             Field {
@@ -303,6 +340,9 @@ fn fields(view: &View) -> Vec<Field> {
         Asked::Select
         | Asked::Migrate
         | Asked::SmsWait
+        | Asked::PushWait
+        | Asked::MfaRegister
+        | Asked::RecoveryCodes
         | Asked::Info
         | Asked::NoLetter
         | Asked::Done
@@ -318,17 +358,50 @@ fn refilled(fields: Vec<Field>, typed: &Typed) -> Vec<Field> {
     fields.into_iter().map(refill).collect()
 }
 
+/// What another try is called.
+fn again(asked: Asked) -> &'static str {
+    match asked {
+        Asked::SmsWait => "ui-resend-link",
+        Asked::PushWait => "ui-resend-push",
+        Asked::MfaRegister => "ui-new-qr",
+        _ => "ui-resend",
+    }
+}
+
+/// Where a page that waits for a phone asks whether it has decided. That request is held, so that the page in front of
+/// the user is seldom replaced.
+fn waits_at(view: &View) -> Option<&'static str> {
+    match view.asked {
+        Asked::SmsWait => Some("/ui/sms/wait?hold=1"),
+        Asked::PushWait if !view.decided => Some("/ui/push/wait?hold=1"),
+        Asked::MfaRegister if !view.decided && !view.wants_first_code => Some("/ui/mfa/register?hold=1"),
+        _ => None,
+    }
+}
+
+/// What a page waits with, while it waits: it changes when the page has more to offer.
+pub(super) fn awaited(view: &View) -> Option<bool> {
+    (waits_at(view).is_some() && !view.decided).then_some(view.can_code)
+}
+
+/// Whether the phone of a page that waits has decided, or its time is over, and the flow has not been told.
+pub(super) fn is_decided(view: &View) -> bool {
+    matches!(view.asked, Asked::PushWait | Asked::MfaRegister) && view.decided && view.error.is_none()
+}
+
 fn buttons(view: &View) -> Vec<Button> {
     let ended = matches!(view.asked, Asked::Done | Asked::Failed);
     [
-        (view.can_resend && view.asked == Asked::SmsWait, "resend", "ui-resend-link"),
-        (view.can_resend && view.asked != Asked::SmsWait, "resend", "ui-resend"),
+        (view.can_resend, "resend", again(view.asked)),
+        (view.can_code, "code", "ui-code-instead"),
+        (view.can_recover, "recover", "ui-recover"),
         (view.can_register, "register", "ui-register"),
         (view.can_resync, "resync", "ui-resync"),
         (view.can_back, "back", "ui-back"),
         (view.can_skip, "skip", "ui-skip"),
         (view.can_order, "order", "no-letter-order"),
-        (!ended, "cancel", "ui-cancel"),
+        // What is registered stays: only its codes are still to be kept.
+        (!ended && view.asked != Asked::RecoveryCodes, "cancel", "ui-cancel"),
     ]
     .into_iter()
     .filter(|(there, ..)| *there)
@@ -375,12 +448,11 @@ pub(super) fn render(app: &Appliance, view: &View, audience: &Audience, typed: &
         notices.push(Notice::plain(page.text("delivering")));
     }
     if let Some(ms) = view.expires_at_ms {
-        notices.push(Notice::life(&page, ms - app.clock.now().wall_ms, link));
+        notices.push(Notice::life(&page, ms - app.clock.now().wall_ms, view.asked));
     }
-    if link {
-        page.refresh = Some((WAIT_REFRESH_S, WAIT));
-    }
-    page.script = link || view.delivering || view.expires_at_ms.is_some() || view.shown.is_some();
+    let waits = waits_at(view);
+    page.refresh = waits.map(|path| (WAIT_REFRESH_S, path));
+    page.script = waits.is_some() || view.delivering || view.expires_at_ms.is_some() || view.shown.is_some();
     page.return_origin.clone_from(&view.return_origin);
     let (action, onward) = match view.asked {
         Asked::Done | Asked::Failed if view.portal => (None, Some(("/ui/self", "portal-title"))),
@@ -391,8 +463,13 @@ pub(super) fn render(app: &Appliance, view: &View, audience: &Audience, typed: &
         Asked::Done => (None, None),
         _ => (Some(path(view)), None),
     };
-    let again = matches!(view.asked, Asked::SmsWait | Asked::NoLetter);
-    let go = if again { "ui-check-again" } else { "ui-continue" };
+    let go = match view.asked {
+        Asked::NoLetter => "ui-check-again",
+        _ if waits.is_some() => "ui-check-again",
+        Asked::RecoveryCodes if view.can_reveal => "ui-reveal",
+        Asked::RecoveryCodes => "ui-kept",
+        _ => "ui-continue",
+    };
     let status = if view.error.is_some() { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::OK };
     let page = StepPage {
         title,
@@ -401,7 +478,12 @@ pub(super) fn render(app: &Appliance, view: &View, audience: &Audience, typed: &
         notices,
         shown: view.shown.as_ref(),
         action,
-        waits: link,
+        waits,
+        scan: view.scan.as_ref(),
+        number: view.number,
+        codes: view.codes.as_deref().unwrap_or_default(),
+        reveals: view.can_reveal,
+        goes_on: !(view.decided && matches!(view.asked, Asked::PushWait | Asked::MfaRegister)),
         delivering: view.delivering,
         csrf: audience.csrf.clone(),
         options: &view.options,
@@ -475,6 +557,9 @@ impl Form {
             Some("resend") => return Some(Input::Resend),
             Some("register") => return Some(Input::Register),
             Some("resync") => return Some(Input::Resync),
+            Some("code") => return Some(Input::CodeInstead),
+            Some("recover") => return Some(Input::Recover),
+            Some("reveal") => return Some(Input::Reveal),
             Some("back") => return Some(Input::Back),
             Some("skip") => return Some(Input::Skip),
             Some("order") => return Some(Input::OrderLetter),
@@ -492,10 +577,13 @@ impl Form {
                 otp: self.otp.unwrap_or_default(),
                 iak: given(self.iak).map(zeroize::Zeroizing::new),
             },
-            Asked::OathActivate if self.otp.is_none() => Input::Continue,
-            Asked::SmsCode | Asked::OathCode | Asked::OathActivate | Asked::EmailCode => {
-                Input::Verify { otp: self.otp.unwrap_or_default(), iak: None }
-            }
+            Asked::OathActivate | Asked::MfaRegister if self.otp.is_none() => Input::Continue,
+            Asked::SmsCode
+            | Asked::OathCode
+            | Asked::OathActivate
+            | Asked::EmailCode
+            | Asked::RecoveryCode
+            | Asked::MfaRegister => Input::Verify { otp: self.otp.unwrap_or_default(), iak: None },
             Asked::OathResync => Input::Consecutive {
                 otp: self.otp.unwrap_or_default(),
                 next: self.otp_next.unwrap_or_default(),
@@ -508,7 +596,9 @@ impl Form {
                     .map(|text| text.lines().map(|line| line.trim().to_owned()).collect())
                     .unwrap_or_default(),
             }),
-            Asked::SmsWait | Asked::Info | Asked::NoLetter => Input::Continue,
+            Asked::SmsWait | Asked::PushWait | Asked::RecoveryCodes | Asked::Info | Asked::NoLetter => {
+                Input::Continue
+            }
             Asked::Done | Asked::Failed => return None,
         })
     }

@@ -19,6 +19,7 @@ mod newcomer;
 mod number;
 mod oath;
 mod portal;
+mod push;
 mod resync;
 mod script;
 mod shape;

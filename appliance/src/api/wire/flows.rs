@@ -96,12 +96,25 @@ pub struct Activation {
     pub existing: bool,
 }
 
+/// A QR code that registers a phone: shown while it is waited for, and at no other time.
+#[derive(Clone, Serialize, Deserialize, ToSchema)]
+pub struct PhoneRegistration {
+    /// `combined`, `push` or `oath`.
+    pub kind: String,
+    /// `mfauth://`, `pushauth://` or `otpauth://` URI.
+    pub uri: String,
+    /// The URI as a QR code, SVG.
+    pub qr_svg: String,
+    /// The operator's words beside it.
+    pub message: Option<String>,
+}
+
 /// How a flow ended well.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct FlowResult {
     /// Who.
     pub user: String,
-    /// What was shown: `password`, `assertion`, `iak`, `sms`, `otp`, `email`.
+    /// What was shown: `password`, `assertion`, `iak`, `sms`, `otp`, `email`, `push`, `recovery`.
     pub amr: Vec<String>,
     /// Level of assurance.
     pub loa: f64,
@@ -140,6 +153,12 @@ pub struct Flow {
     pub page: Option<String>,
     /// What the user's app scans.
     pub activation: Option<Activation>,
+    /// The number that the user is to tap on the phone; null where there is none.
+    pub number: Option<u8>,
+    /// What the user's phone scans.
+    pub registration: Option<PhoneRegistration>,
+    /// Recovery codes, in the answer to `reveal` and in no other.
+    pub recovery_codes: Option<Vec<String>>,
     /// How it ended well; not where the result is fetched by a one-time code.
     pub result: Option<FlowResult>,
 }

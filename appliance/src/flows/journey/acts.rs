@@ -204,7 +204,7 @@ pub fn view(app: &Appliance, door: &Door<'_>, id: &Id) -> Result<View, FlowError
     let view = walk.view()?;
     // A secret on the user's screen is for the user's eyes: the application sees where the flow stands.
     let hidden = matches!(door, Door::Application(_)) && walk.kept.browser.is_some();
-    Ok(if hidden { View { shown: None, ..view } } else { view })
+    Ok(if hidden { View { shown: None, scan: None, codes: None, ..view } } else { view })
 }
 
 /// Takes an answer and shows what follows. An answer that is wrong shows the same step with an error key.
@@ -226,6 +226,7 @@ pub fn act(app: &Appliance, door: &Door<'_>, id: &Id, input: Input) -> Result<Vi
     walk.kept.journey.error = None;
     walk.kept.notice = None;
     if matches!(input, Input::Cancel) {
+        walk.abandon()?;
         walk.kept.journey.fail("flow.cancelled");
         let about = walk.caller.clone();
         let event = Event::refused(walk.now.wall_ms, "flow.cancelled", about.actor, "cancelled")

@@ -11,7 +11,7 @@ use subtle::ConstantTimeEq;
 
 use super::{BrowserKey, Door, FLOW_LIFE_MS};
 use crate::appliance::Appliance;
-use crate::flows::{Caller, FlowError, phones, users};
+use crate::flows::{Caller, FlowError, phones, push, users};
 use crate::store::flow::FlowRow;
 use crate::store::user::UserRow;
 use crate::store::{Writing, application, flow, token, user};
@@ -46,6 +46,8 @@ pub(super) struct Kept {
     pub(super) pending: Option<super::oath::Pending>,
     /// A new user, until the last step.
     pub(super) newcomer: Option<super::newcomer::Newcomer>,
+    /// A QR code that waits for its phone.
+    pub(super) phone: Option<super::phone::Waiting>,
 }
 
 impl Kept {
@@ -66,6 +68,7 @@ impl Kept {
             claimed: false,
             pending: None,
             newcomer: None,
+            phone: None,
         }
     }
 
@@ -115,6 +118,8 @@ pub(super) struct Walk<'a> {
     pub(super) kept: Kept,
     pub(super) owner: Option<UserRow>,
     pub(super) now: Now,
+    /// Recovery codes on their way to the user's eyes; never kept.
+    pub(super) codes: Option<Vec<zeroize::Zeroizing<String>>>,
 }
 
 impl<'a> Walk<'a> {
@@ -160,7 +165,7 @@ impl<'a> Walk<'a> {
             None => Actor { kind: "application", id: application.name.to_string(), role: "flow".to_owned() },
         };
         let caller = Caller::without_rights(application.id, application.name, actor);
-        let mut walk = Walk { app, caller, row, definition, kept, owner, now };
+        let mut walk = Walk { app, caller, row, definition, kept, owner, now, codes: None };
         if walk.owner.is_none() {
             walk.owner = walk.newcomer();
         }
@@ -279,6 +284,7 @@ pub(super) fn facts(app: &Appliance, owner: &UserRow) -> Result<Facts, FlowError
         has_oath: has(Class::Soft),
         has_hardware: has(Class::Hard),
         has_email: owner.email.is_some(),
+        has_push: push::ask::is_registered(app, owner)?,
     })
 }
 

@@ -23,6 +23,8 @@ mod newcomer;
 mod number;
 mod oath;
 mod password;
+mod phone;
+mod push;
 mod result;
 mod show;
 mod sms;
@@ -107,6 +109,14 @@ pub enum Asked {
     OathResync,
     /// `email-code`: {otp}.
     EmailCode,
+    /// `push-wait`: nothing; the registered phone decides. With the number to tap, where there is one.
+    PushWait,
+    /// `recovery-code`: {otp}.
+    RecoveryCode,
+    /// `mfa-register`: QR code; the phone replies. For codes alone {otp}.
+    MfaRegister,
+    /// `recovery-codes`: reveal, then continue.
+    RecoveryCodes,
     /// `details`: a new user's own words.
     Details,
     /// `migrate`: {option} or skip.
@@ -134,6 +144,10 @@ impl Asked {
             Asked::OathActivate => "oath-activate",
             Asked::OathResync => "oath-resync",
             Asked::EmailCode => "email-code",
+            Asked::PushWait => "push-wait",
+            Asked::RecoveryCode => "recovery-code",
+            Asked::MfaRegister => "mfa-register",
+            Asked::RecoveryCodes => "recovery-codes",
             Asked::Details => "details",
             Asked::Migrate => "migrate",
             Asked::Done => "done",
@@ -182,6 +196,12 @@ pub enum Input {
     Register,
     /// On with it: after an information page, or after the phone has decided.
     Continue,
+    /// A code instead of the phone's answer (COMB-05).
+    CodeInstead,
+    /// A recovery code instead of what was lost (COMB-43).
+    Recover,
+    /// Show the recovery codes, which is possible once (COMB-13).
+    Reveal,
     /// Not now (D-61).
     Skip,
     /// One screen back, where there is one (B.5.3).
@@ -226,12 +246,24 @@ pub struct Shown {
     pub existing: bool,
 }
 
+/// A QR code that registers a phone, for the user's eyes.
+pub struct Scan {
+    /// What the phone is registered for.
+    pub kind: domain::registration::Kind,
+    /// `mfauth://…`, `pushauth://…` or `otpauth://…`.
+    pub uri: Zeroizing<String>,
+    /// QR code of the URI.
+    pub qr_svg: Zeroizing<String>,
+    /// The operator's words beside it (COMB-16).
+    pub message: Option<String>,
+}
+
 /// How a flow ended well.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Outcome {
     /// Who.
     pub user: UserName,
-    /// What was shown: `password`, `sms`, `iak`, `otp`, `email`, `assertion`.
+    /// What was shown: `password`, `sms`, `iak`, `otp`, `email`, `push`, `recovery`, `assertion`.
     pub amr: Vec<String>,
     /// Level of assurance.
     pub loa: f64,
@@ -287,6 +319,20 @@ pub struct View {
     pub portal: bool,
     /// The secret, on the activation page.
     pub shown: Option<Shown>,
+    /// The QR code that registers a phone.
+    pub scan: Option<Scan>,
+    /// The number to tap on the phone (COMB-42).
+    pub number: Option<u8>,
+    /// Whether the page offers a code instead of the phone's answer (COMB-05).
+    pub can_code: bool,
+    /// Whether a recovery code may be given instead (COMB-43).
+    pub can_recover: bool,
+    /// Whether the first code of a new app is asked for, rather than a phone's reply.
+    pub wants_first_code: bool,
+    /// Whether the recovery codes can still be shown.
+    pub can_reveal: bool,
+    /// The recovery codes, in the answer that hands them out and in no other.
+    pub codes: Option<Vec<Zeroizing<String>>>,
     /// The user's name, once it is known.
     pub user: Option<UserName>,
     /// Language tag.
@@ -354,6 +400,23 @@ pub const KEYS: &[&str] = &[
     "flow.missing_attribute",
     "flow.attribute_requires_previous_factor",
     "registration.not_supported",
+    "registration.exists",
+    "registration.loa",
+    "registration.refused",
+    "registration.failed",
+    "registration.superseded",
+    "registration.timed_out",
+    "push.not_registered",
+    "push.rate_limited",
+    "push.denied",
+    "push.expired",
+    "push.transport_failed",
+    "push.superseded",
+    "recovery.none",
+    "recovery.error.invalid",
+    "recovery.error.too-many-attempts",
+    "recovery.error.read",
+    "recovered",
     "registered",
     "relogin",
     "resent",

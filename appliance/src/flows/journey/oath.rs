@@ -23,7 +23,7 @@ use crate::store::{event, token};
 use crate::{qr, store};
 use domain::names::Serial;
 
-const INVALID_OTP: &str = "oath.error.invalid_otp";
+pub(super) const INVALID_OTP: &str = "oath.error.invalid_otp";
 const NOT_CONSECUTIVE: &str = "oath.error.not-consecutive";
 const RESYNCED: &str = "resynced";
 const ALREADY_EXISTS: &str = "oath.error.already-exists";

@@ -5,6 +5,7 @@ use domain::flow::Choice;
 use domain::journey::{At, Rule};
 use domain::names::UserName;
 use domain::phone::Msisdn;
+use domain::registration::Kind;
 use domain::token::Id;
 use domain::weburl::return_origin;
 
@@ -31,6 +32,10 @@ pub(super) fn asked(at: &At) -> Option<Asked> {
         At::OathActivate { .. } => Asked::OathActivate,
         At::OathResync => Asked::OathResync,
         At::Email { .. } => Asked::EmailCode,
+        At::Push { .. } => Asked::PushWait,
+        At::Recovery { .. } => Asked::RecoveryCode,
+        At::MfaRegister { .. } => Asked::MfaRegister,
+        At::RecoveryCodes { .. } => Asked::RecoveryCodes,
         At::Details => Asked::Details,
         At::Done => Asked::Done,
         At::Failed(_) => Asked::Failed,
@@ -56,7 +61,44 @@ struct Sent {
 }
 
 impl Walk<'_> {
-    pub(super) fn view(&self) -> Result<View, FlowError> {
+    pub(super) fn view(&mut self) -> Result<View, FlowError> {
+        let mut view = self.bare()?;
+        self.show_phone(&mut view)?;
+        view.codes = self.codes.take();
+        Ok(view)
+    }
+
+    /// What a registered phone, or the registration of one, adds.
+    fn show_phone(&self, view: &mut View) -> Result<(), FlowError> {
+        view.can_recover =
+            self.definition.recovery_codes && matches!(self.kept.journey.at, At::Push { .. } | At::Oath);
+        match &self.kept.journey.at {
+            At::Push { rule, challenge } => {
+                let asked = self.asked_phone(*rule, challenge)?;
+                view.number = asked.number;
+                view.expires_at_ms = asked.expires_at_ms;
+                view.delivering = asked.delivering;
+                view.decided = asked.decided;
+                view.can_code = asked.can_code;
+                view.can_resend = asked.decided;
+            }
+            At::MfaRegister { kind, registration, .. } => {
+                let progress = self.registering(*kind, registration)?;
+                view.expires_at_ms = progress.expires_at_ms;
+                view.decided = progress.decided;
+                view.can_resend = progress.decided;
+                view.wants_first_code = *kind == Kind::Oath && !progress.decided;
+                view.scan = progress.scan;
+            }
+            At::RecoveryCodes { registration } => {
+                view.can_reveal = self.codes.is_none() && !self.codes_were_read(registration)?;
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn bare(&self) -> Result<View, FlowError> {
         let journey = &self.kept.journey;
         let at = &journey.at;
         let asked = asked(at).ok_or(FlowError::Busy)?;
@@ -85,6 +127,13 @@ impl Walk<'_> {
             portal: self.is_session(),
             return_origin: self.kept.return_url.as_deref().and_then(return_origin).map(str::to_owned),
             shown: None,
+            scan: None,
+            number: None,
+            can_code: false,
+            can_recover: false,
+            can_reveal: false,
+            codes: None,
+            wants_first_code: false,
             user: journey.name.as_deref().and_then(|name| UserName::parse(name).ok()),
             lang: self.kept.lang.clone(),
             outcome: None,

@@ -4,6 +4,7 @@ use domain::event::Event;
 use domain::journey::{At, Effect, Evidence, Next};
 use domain::method::Method;
 use domain::names::UserName;
+use domain::registration::Kind;
 use domain::token::Id;
 
 use super::Input;
@@ -66,6 +67,9 @@ impl Walk<'_> {
             Effect::BeginChange { authenticator } => self.begin_change(&authenticator),
             Effect::BeginActivation { overwrite } => self.begin_activation(overwrite),
             Effect::SendEmail => self.send_email(),
+            Effect::SendPush(rule) => self.send_push(rule),
+            Effect::AskRecovery => self.ask_recovery(),
+            Effect::BeginMfa { kind, replace } => self.begin_mfa(kind, replace),
             Effect::SetMethod(method) => self.set_method(method),
             Effect::Persist => self.persist(),
         }
@@ -73,7 +77,15 @@ impl Walk<'_> {
 
     /// Takes an answer to what is asked.
     pub(super) fn answer(&mut self, input: Input) -> Result<(), FlowError> {
-        match (self.kept.journey.at.clone(), input) {
+        let at = self.kept.journey.at.clone();
+        let phone = matches!(
+            at,
+            At::Push { .. } | At::Recovery { .. } | At::MfaRegister { .. } | At::RecoveryCodes { .. }
+        );
+        if phone || matches!(input, Input::Recover) {
+            return self.answer_phone(at, input);
+        }
+        match (at, input) {
             (At::Username, Input::Username(name)) => self.take_username(&name),
             (At::Password, Input::Password { name, password }) => {
                 self.take_password(name.as_deref(), &password)
@@ -126,6 +138,32 @@ impl Walk<'_> {
             (At::Email { .. }, Input::Resend) => self.send_email(),
             (At::Details, Input::Details(details)) => self.take_details(details),
             (At::Sms { .. }, Input::Register) => Err(FlowError::Step(NOT_SUPPORTED)),
+            _ => Err(FlowError::Step(WRONG_STEP)),
+        }
+    }
+
+    /// Takes an answer where a registered phone, or what stands for it, is asked for.
+    fn answer_phone(&mut self, at: At, input: Input) -> Result<(), FlowError> {
+        match (at, input) {
+            (At::Push { rule, challenge }, Input::Continue) => self.take_push(rule, &challenge),
+            (At::Push { rule, .. }, Input::Resend) => self.send_push(rule),
+            (At::Push { .. }, Input::CodeInstead) if self.kept.journey.code_instead() => Ok(()),
+            (At::Push { .. } | At::Oath, Input::Recover)
+                if self.definition.recovery_codes && self.kept.journey.recover() =>
+            {
+                Ok(())
+            }
+            (At::Recovery { challenge }, Input::Verify { otp, .. }) => self.take_recovery(&challenge, &otp),
+            (At::MfaRegister { registration, .. }, Input::Continue) => self.take_registration(&registration),
+            (At::MfaRegister { kind: Kind::Oath, registration, .. }, Input::Verify { otp, .. }) => {
+                self.take_first_code(&registration, &otp)
+            }
+            (At::MfaRegister { kind, replace, .. }, Input::Resend) => self.begin_mfa(kind, replace),
+            (At::RecoveryCodes { registration }, Input::Reveal) => self.reveal_codes(&registration),
+            (At::RecoveryCodes { .. }, Input::Continue) => {
+                self.kept.journey.on();
+                Ok(())
+            }
             _ => Err(FlowError::Step(WRONG_STEP)),
         }
     }

@@ -12,6 +12,7 @@ mod beginners;
 mod changes;
 mod logins;
 mod own;
+mod phones;
 mod theme;
 
 /// WebDriver's Tab.

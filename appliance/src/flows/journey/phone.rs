@@ -1,0 +1,168 @@
+//! The registration of a phone as a step: the QR code, the wait for the phone, the recovery codes (COMB-01 to COMB-17,
+//! B.5.7).
+
+use domain::canonical::Canonical;
+use domain::flow::Purpose;
+use domain::journey::{At, Evidence};
+use domain::registration::{Codes, Kind, State};
+use domain::token::Id;
+use serde::{Deserialize, Serialize};
+use zeroize::Zeroizing;
+
+use super::Scan;
+use super::kept::Walk;
+use super::oath::INVALID_OTP;
+use crate::flows::push::{prove, recovery, register};
+use crate::flows::{FlowError, handle};
+use crate::qr;
+use crate::store::registration::RegistrationRow;
+
+/// The user has such a registration (COMB-40).
+const EXISTS: &str = "registration.exists";
+/// What is there counts for more than what was shown here (D-34).
+const TOO_LOW: &str = "registration.loa";
+const REFUSED: &str = "registration.refused";
+const FAILED: &str = "registration.failed";
+const SUPERSEDED: &str = "registration.superseded";
+const TIMED_OUT: &str = "registration.timed_out";
+
+/// A QR code that waits for its phone.
+#[derive(Clone, Serialize, Deserialize)]
+pub(super) struct Waiting {
+    registration: Id,
+    /// The code's text, sealed under the person's key: it holds the secrets.
+    uri: Vec<u8>,
+    message: Option<String>,
+}
+
+fn aad(registration: &Id) -> Vec<u8> {
+    Canonical::new("countersign registration page 1").bytes(registration).finish()
+}
+
+/// Where a registration stands, for its page.
+pub(super) struct Progress {
+    pub(super) expires_at_ms: Option<i64>,
+    pub(super) decided: bool,
+    pub(super) scan: Option<Scan>,
+}
+
+impl Walk<'_> {
+    /// Makes the secrets and the QR code, or says why not. In a login a phone that is there already is good (COMB-40).
+    pub(super) fn begin_mfa(&mut self, kind: Kind, replace: bool) -> Result<(), FlowError> {
+        let owner = self.user()?.clone();
+        let wish = register::Wish {
+            kind,
+            replace,
+            locale: Some(self.kept.lang.clone()),
+            // D-34: a recovery code stands for what was lost, whatever that counted for.
+            loa: (!self.kept.journey.evidence.contains(&Evidence::Recovery)).then_some(self.kept.journey.loa),
+        };
+        let begun = match register::begin(self.app, &self.caller, owner.name.as_str(), &wish) {
+            Ok(begun) => begun,
+            Err(FlowError::Phone { key: EXISTS, .. }) if self.definition.purpose == Purpose::Login => {
+                self.kept.journey.on();
+                return Ok(());
+            }
+            Err(FlowError::Phone { key: EXISTS, .. }) => return self.no_registration(EXISTS),
+            Err(FlowError::Forbidden(_)) => return self.no_registration(TOO_LOW),
+            Err(FlowError::Conflict(_) | FlowError::Phone { .. }) => return self.no_registration(REFUSED),
+            Err(error) => return Err(error),
+        };
+        let registration = begun.row.id;
+        let key = owner.person_key.as_deref().ok_or(FlowError::NotFound("user"))?;
+        self.kept.phone = Some(Waiting {
+            registration,
+            uri: self.app.hsm.seal(key, &aad(&registration), begun.uri.as_bytes())?,
+            message: begun.message,
+        });
+        self.kept.journey.registering_phone(kind, replace, registration);
+        Ok(())
+    }
+
+    fn no_registration(&mut self, key: &str) -> Result<(), FlowError> {
+        self.kept.journey.fail(key);
+        Ok(())
+    }
+
+    fn registration(&self, id: &Id) -> Result<RegistrationRow, FlowError> {
+        Ok(register::find(self.app, &self.caller, self.user()?.name.as_str(), id)?.0)
+    }
+
+    /// Sees what has become of the registration.
+    pub(super) fn take_registration(&mut self, id: &Id) -> Result<(), FlowError> {
+        let row = self.registration(id)?;
+        match row.registration.state {
+            State::Registered | State::Verified => {
+                self.kept.phone = None;
+                self.kept.journey.phone_registered(*id, row.registration.codes == Codes::Unread);
+            }
+            State::TimedOut => self.wrong(TIMED_OUT),
+            State::Cancelled => self.wrong(SUPERSEDED),
+            State::Failed => self.wrong(FAILED),
+            State::Created | State::Waiting | State::Storing => {}
+        }
+        Ok(())
+    }
+
+    /// Takes the first code of a registration for codes alone.
+    pub(super) fn take_first_code(&mut self, id: &Id, otp: &str) -> Result<(), FlowError> {
+        let name = self.user()?.name.clone();
+        match prove::by_code(self.app, &self.caller, name.as_str(), id, otp.trim()) {
+            Ok(true) => self.take_registration(id),
+            Ok(false) => {
+                self.wrong(INVALID_OTP);
+                Ok(())
+            }
+            Err(FlowError::Conflict(_)) => self.take_registration(id),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Hands the recovery codes out, this once: none is kept here.
+    pub(super) fn reveal_codes(&mut self, id: &Id) -> Result<(), FlowError> {
+        let row = self.registration(id)?;
+        let owner = self.user()?.clone();
+        self.codes = recovery::read(self.app, &self.caller, &row, &owner)?;
+        if self.codes.is_none() {
+            self.wrong("recovery.error.read");
+        }
+        Ok(())
+    }
+
+    /// Whether the codes of a registration have been handed out.
+    pub(super) fn codes_were_read(&self, id: &Id) -> Result<bool, FlowError> {
+        Ok(self.registration(id)?.registration.codes != Codes::Unread)
+    }
+
+    /// The user ends the flow: what waits for a phone is taken back.
+    pub(super) fn abandon(&mut self) -> Result<(), FlowError> {
+        let At::MfaRegister { registration, .. } = self.kept.journey.at else { return Ok(()) };
+        self.kept.phone = None;
+        match register::cancel(self.app, &self.caller, self.user()?.name.as_str(), &registration) {
+            // It has ended meanwhile.
+            Ok(_) | Err(FlowError::Conflict(_)) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// What the page of a registration shows.
+    pub(super) fn registering(&self, kind: Kind, id: &Id) -> Result<Progress, FlowError> {
+        let row = self.registration(id)?;
+        let open = matches!(row.registration.state, State::Created | State::Waiting | State::Storing);
+        let expires_at_ms = row.registration.until.wall_ms(&self.now).filter(|_| open);
+        let waiting = self.kept.phone.as_ref().filter(|waiting| open && waiting.registration == *id);
+        let Some(waiting) = waiting else {
+            return Ok(Progress { expires_at_ms, decided: !open, scan: None });
+        };
+        let owner = self.user()?;
+        let key = owner.person_key.as_deref().ok_or(FlowError::NotFound("user"))?;
+        let uri = self.app.hsm.open(key, &aad(id), &waiting.uri)?;
+        let changed = || FlowError::Tampered { what: "the registration", which: handle(id) };
+        let uri = Zeroizing::new(std::str::from_utf8(&uri).map_err(|_| changed())?.to_owned());
+        let code = qr::encode(&uri);
+        let code = code.ok_or_else(|| FlowError::Invalid("the QR code would be too large".to_owned()))?;
+        let qr_svg = Zeroizing::new(qr::svg(&code));
+        let scan = Scan { kind, uri, qr_svg, message: waiting.message.clone() };
+        Ok(Progress { expires_at_ms, decided: false, scan: Some(scan) })
+    }
+}
