@@ -9,7 +9,7 @@ use tests::appliance::{told, workspace};
 use tests::{Appliance, RigOptions};
 
 /// Which package may use which of ours. A package that is not here has no arrows yet, and fails.
-const ARROWS: [(&str, &[&str]); 11] = [
+const ARROWS: [(&str, &[&str]); 12] = [
     ("oath", &[]),
     ("common", &[]),
     ("link", &[]),
@@ -17,10 +17,11 @@ const ARROWS: [(&str, &[&str]); 11] = [
     ("modem", &[]),
     ("domain", &["oath"]),
     ("push", &["domain", "oath"]),
+    ("device", &[]),
     ("token", &["oath", "link"]),
     ("sim", &["token"]),
     ("appliance", &["domain", "oath", "push", "link", "hsm", "modem"]),
-    ("tests", &["appliance", "token", "sim", "push", "domain", "oath"]),
+    ("tests", &["appliance", "device", "token", "sim", "push", "domain", "oath"]),
 ];
 /// Which of ours a board may use. `oath` alone is for the vectors.
 const BOARD_ARROWS: &[&str] = &["token", "oath", "common"];
@@ -76,7 +77,7 @@ fn the_boards_have_a_workspace_of_their_own() {
     }
 }
 
-/// Style, "Layout": `domain`, `push`, `oath` and `common` have nothing to do I/O with.
+/// Style, "Layout": `domain`, `push`, `device`, `oath` and `common` have nothing to do I/O with.
 #[test]
 fn the_pure_packages_have_nothing_to_do_io_with() {
     let metadata = MetadataCommand::new()
@@ -86,8 +87,10 @@ fn the_pure_packages_have_nothing_to_do_io_with() {
         .expect("metadata");
     let impure =
         ["tokio", "rusqlite", "axum", "hyper", "rustix", "cryptoki", "serialport", "tracing", "metrics"];
-    for package in
-        metadata.packages.iter().filter(|p| ["oath", "domain", "push", "common"].contains(&p.name.as_str()))
+    for package in metadata
+        .packages
+        .iter()
+        .filter(|p| ["oath", "domain", "push", "device", "common"].contains(&p.name.as_str()))
     {
         for dependency in &package.dependencies {
             assert!(!impure.contains(&dependency.name.as_str()), "{} -> {}", package.name, dependency.name);

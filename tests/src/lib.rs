@@ -9,7 +9,6 @@ pub mod browser;
 pub mod cable;
 pub mod debugger;
 pub mod desk;
-pub mod device;
 pub mod display;
 pub mod flow;
 pub mod forms;
@@ -41,6 +40,7 @@ pub mod token;
 pub mod vault;
 pub mod wire;
 
+pub use ::device;
 pub use appliance::{Appliance, ModemOptions, RigOptions};
 pub use http::{Answer, Client};
 pub use judge::{Algorithm, Secret};

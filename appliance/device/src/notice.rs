@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use super::encoding::{inner, jwt, mac, standard, verified};
-use super::{Personality, Phone, Refusal, Request};
+use crate::encoding::{inner, jwt, mac, standard, verified};
+use crate::{Personality, Phone, Refusal, Request};
 
 /// A push as the app shows it.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,18 +1,31 @@
 //! The phone: an authenticator app with push, as three SDKs behave (C.7).
 //!
-//! Written from the description of the wire (C.1 to C.5, C.8) and sharing nothing with the appliance: each personality
-//! splits, decodes and signs in its own way, also where that is a fault of its own.
+//! Written from the description of the wire (C.1 to C.5, C.8, C.11) and sharing nothing with the appliance: each
+//! personality splits, decodes and signs in its own way, also where that is a fault of its own. Pure: what the app would
+//! send comes out as a [`Request`], what it receives goes in as bytes; time and randomness are arguments.
+
+#![forbid(unsafe_code)]
 
 mod accounts;
+mod code;
 pub mod encoding;
+mod envelope;
 mod notice;
+mod poll;
 mod scan;
+mod subscription;
 
 pub use accounts::{Account, CodeKey, PushKey};
+pub use code::Secret;
+pub use envelope::Delivered;
 pub use notice::{Choice, Notice};
+pub use subscription::Subscription;
+
+use std::fmt;
 
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
+use thiserror::Error;
 
 use encoding::{jwt, mac, standard};
 
@@ -52,24 +65,30 @@ impl Personality {
 }
 
 /// Why the app does nothing, or falls over.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
 pub enum Refusal {
-    /// A URI, or a message, that the SDK does not take; what it says is for whoever reads the test.
+    /// A URI, or a message, that the SDK does not take.
+    #[error("the app does not take it: {0}")]
     NotUsable(String),
     /// The SDK throws where it should not: the app is gone.
+    #[error("the app falls over: {0}")]
     Crash(String),
     /// The account is there already (C.1.3).
+    #[error("the app has this account already")]
     Duplicate,
     /// A policy is violated: the app sends nothing (C.1.4).
+    #[error("the phone does not satisfy the policy {0}")]
     Policy(String),
     /// A message that this phone's key did not sign.
+    #[error("the message is not signed with this account's key")]
     Signature,
     /// A message for an account that is not there.
+    #[error("the message is for another account")]
     Unknown,
 }
 
-/// What the app sends.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// What the app sends. Opaque in `Debug` but for its place: a signed answer is worth as much as the person's.
+#[derive(Clone, PartialEq, Eq)]
 pub struct Request {
     /// Where to, by POST.
     pub url: String,
@@ -77,6 +96,12 @@ pub struct Request {
     pub headers: Vec<(&'static str, String)>,
     /// JSON.
     pub body: String,
+}
+
+impl fmt::Debug for Request {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Request").field("url", &self.url).finish_non_exhaustive()
+    }
 }
 
 /// The phone's own state, which policies judge.
@@ -154,6 +179,18 @@ impl Phone {
             self.accounts[account].push = None;
         }
         good
+    }
+
+    /// Takes up an account where it was left, after a scan that is not the first: whether its registration had success,
+    /// and how far its codes were counted.
+    pub fn resume(&mut self, account: usize, registered: bool, counter: Option<u64>) {
+        let account = &mut self.accounts[account];
+        if !registered {
+            account.push = None;
+        }
+        if let Some(code) = account.code.as_mut().filter(|code| code.counter.is_some()) {
+            code.counter = counter.or(code.counter);
+        }
     }
 
     /// Deletes an account from the app.

@@ -5,7 +5,7 @@ use hmac::{Hmac, KeyInit, Mac};
 use serde_json::Value;
 use sha2::Sha256;
 
-use super::Personality;
+use crate::Personality;
 
 /// HMAC-SHA256.
 ///

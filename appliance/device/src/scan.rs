@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 
 use data_encoding::BASE32_NOPAD;
 use serde_json::Value;
+use zeroize::Zeroizing;
 
-use super::accounts::{Account, CodeKey, PushKey};
-use super::encoding::{android, if_it_looks_so, ios};
-use super::{Personality, Refusal, uid_of};
-use crate::judge::{Algorithm, Secret};
+use crate::accounts::{Account, CodeKey, PushKey};
+use crate::code::{Algorithm, Digits, Secret};
+use crate::encoding::{android, if_it_looks_so, ios};
+use crate::{Personality, Refusal, uid_of};
 
 fn unusable<T>(why: impl Into<String>) -> Result<T, Refusal> {
     Err(Refusal::NotUsable(why.into()))
@@ -128,7 +129,7 @@ impl Parts {
 }
 
 /// Reads a URI in the SDK's way.
-pub(super) fn scan(personality: Personality, uri: &str) -> Result<Account, Refusal> {
+pub(crate) fn scan(personality: Personality, uri: &str) -> Result<Account, Refusal> {
     let parts = Parts::split(personality, uri)?;
     let (with_code, with_push) = match (parts.scheme.as_str(), parts.kind.as_str()) {
         ("otpauth", "totp" | "hotp") => (true, false),
@@ -177,13 +178,17 @@ fn code(parts: &Parts) -> Result<CodeKey, Refusal> {
         None => Ok(default),
         Some(text) => text.parse().or_else(|_| unusable(format!("{name} is no number"))),
     };
-    let (digits, period) = (number("digits", 6)?, number("period", 30)?);
-    if ![6, 8].contains(&digits) || period == 0 {
-        return unusable("digits or period out of range");
+    let digits = match number("digits", 6)? {
+        6 => Digits::Six,
+        8 => Digits::Eight,
+        _ => return unusable("another number of digits"),
+    };
+    let period_s = number("period", 30)?;
+    if period_s == 0 {
+        return unusable("a period of 0 seconds");
     }
-    let digits = if digits == 6 { 6 } else { 8 };
     let counter = if parts.kind == "hotp" { Some(number("counter", 0)?) } else { None };
-    Ok(CodeKey { secret: Secret { algorithm, digits, period, ..Secret::new(bytes) }, counter })
+    Ok(CodeKey { secret: Secret { bytes: Zeroizing::new(bytes), algorithm, digits, period_s }, counter })
 }
 
 fn push(parts: &Parts) -> Result<PushKey, Refusal> {
@@ -200,9 +205,9 @@ fn push(parts: &Parts) -> Result<PushKey, Refusal> {
     }
     let challenge = parts.url_safe("c")?;
     Ok(PushKey {
-        secret: parts.url_safe("s")?,
+        secret: Zeroizing::new(parts.url_safe("s")?),
         uid: uid_of(parts.personality, &challenge),
-        challenge,
+        challenge: Zeroizing::new(challenge),
         register,
         authenticate,
         message: parts.must("m")?.to_owned(),

@@ -1,9 +1,12 @@
 //! What the app keeps of one account.
 
-use serde_json::Value;
+use std::fmt;
 
-use super::Personality;
-use crate::judge::Secret;
+use serde_json::Value;
+use zeroize::Zeroizing;
+
+use crate::Personality;
+use crate::code::Secret;
 
 /// One account of the app.
 #[derive(Clone, Debug)]
@@ -33,21 +36,21 @@ pub struct CodeKey {
 
 impl CodeKey {
     /// The next code. Legacy iOS shows the counter's first and counts then; the others count first (C.8).
-    pub(super) fn next(&mut self, personality: Personality, unix_s: u64) -> String {
+    pub(crate) fn next(&mut self, personality: Personality, unix_s: u64) -> String {
         let Some(counter) = self.counter.as_mut() else { return self.secret.totp(unix_s) };
-        *counter += 1;
-        let shown = if personality == Personality::IosLegacy { *counter - 1 } else { *counter };
-        self.secret.hotp(shown)
+        let before = *counter;
+        *counter = counter.wrapping_add(1);
+        self.secret.hotp(if personality == Personality::IosLegacy { before } else { *counter })
     }
 }
 
 /// The push half.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct PushKey {
     /// The key of every message.
-    pub secret: Vec<u8>,
+    pub secret: Zeroizing<Vec<u8>>,
     /// What the registration is computed from.
-    pub challenge: Vec<u8>,
+    pub challenge: Zeroizing<Vec<u8>>,
     /// Where to register.
     pub register: String,
     /// Where to answer.
@@ -62,7 +65,13 @@ pub struct PushKey {
 
 impl PushKey {
     /// The endpoint without its query.
-    pub(super) fn base(&self) -> &str {
+    pub(crate) fn base(&self) -> &str {
         self.register.split_once('?').map_or(self.register.as_str(), |(base, _)| base)
+    }
+}
+
+impl fmt::Debug for PushKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PushKey").field("register", &self.register).finish_non_exhaustive()
     }
 }
