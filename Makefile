@@ -57,6 +57,7 @@ lint: setup ## Formatting, clippy, and cargo-deny where it is installed
 
 unit: build images letters-binary
 	@scripts/axe.sh $(TARGET_DIR)
+	@scripts/webpush.sh $(TARGET_DIR)
 	@$(SUITE) nextest cargo nextest run --release $(CARGO_FLAGS) --workspace
 
 vectors: setup ## RFC 4226, RFC 6238 and RFC 6287 on the emulated Cortex-M0

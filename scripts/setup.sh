@@ -16,7 +16,7 @@ build=(build-essential curl git pkg-config)
 judges=(chromium chromium-driver gammu jq oathtool opensc opensc-pkcs11 pamtester poppler-utils qemu-system-arm qpdf socat sqlite3 tmux tshark udev
     zbar-tools)
 
-# Fetches axe-core (scripts/axe.sh); whichever npm is in PATH serves.
+# Fetches axe-core and http_ece (scripts/axe.sh, webpush.sh) and brings Node.js; whichever npm is in PATH serves.
 command -v npm >/dev/null || judges+=(npm)
 
 # Any version serves; this one is installed where there is none.

@@ -20,7 +20,7 @@ const ARROWS: [(&str, &[&str]); 12] = [
     ("device", &[]),
     ("token", &["oath", "link"]),
     ("sim", &["token"]),
-    ("appliance", &["domain", "oath", "push", "link", "hsm", "modem"]),
+    ("appliance", &["domain", "oath", "push", "device", "link", "hsm", "modem"]),
     ("tests", &["appliance", "device", "token", "sim", "push", "domain", "oath"]),
 ];
 /// Which of ours a board may use. `oath` alone is for the vectors.

@@ -17,7 +17,7 @@ use super::check_people::{self, SoftOathTable, Tables};
 use super::file::{self, File, line_of};
 use super::people::Notices;
 use super::people_file;
-use super::push;
+use super::{push, push_delivery};
 use super::{
     Address, Config, Finding, HsmSection, Listener, Messages, ModemSection, Provisioning, TwoPerson,
     enrolment,
@@ -118,8 +118,11 @@ pub(super) fn check(text: &str, mut file: File) -> Result<Config, Vec<Finding>> 
     let limits = limits(&mut c, file.limits);
     let push_url = file.public_url.as_ref().map(|url| url.get_ref().clone());
     let secret_hex = file.oath.secret_hex.take();
-    let rest = push::Rest { name: &issuer, public_url: push_url.as_deref(), secret_hex };
     let has_push = file.push.is_some();
+    let ways = file.push.as_mut().map(|push| std::mem::take(&mut push.as_mut().delivery)).unwrap_or_default();
+    let delivery = push_delivery::check(&mut c, ways);
+    let transports = delivery.transports();
+    let rest = push::Rest { name: &issuer, public_url: push_url.as_deref(), secret_hex, transports };
     let push = push::check(&mut c, file.mfa, file.push, rest);
     let (window, questions, soft) = oath(&mut c, file.oath);
     let notices = notices(&file.sms);
@@ -165,6 +168,7 @@ pub(super) fn check(text: &str, mut file: File) -> Result<Config, Vec<Finding>> 
             two_person,
             people,
             push,
+            delivery,
             messages,
             enrol,
             texts: Catalog::default(),

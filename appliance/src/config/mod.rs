@@ -24,6 +24,7 @@ mod messages;
 pub mod people;
 mod people_file;
 pub mod push;
+pub mod push_delivery;
 
 /// Where the configuration stands unless told otherwise.
 pub const DEFAULT_PATH: &str = "/etc/countersign/countersign.toml";
@@ -67,6 +68,8 @@ pub struct Config {
     pub enrol: enrolment::Enrolments,
     /// What phones are registered with and asked; none without `[push]`.
     pub push: Option<push::Push>,
+    /// By which ways pushes reach phones.
+    pub delivery: push_delivery::Delivery,
     /// The operator's own texts, as files.
     pub messages: Messages,
     /// Texts for people, the operator's own before the built-in ones.
@@ -225,6 +228,14 @@ pub fn load_text(path: &Path) -> Result<(Config, String), ConfigError> {
     let names_policy = |line: &str| line.trim_start().strip_prefix("policy").is_some();
     let line = text.lines().position(names_policy).map_or(1, |above| above + 1);
     enrolment::load(&mut config, line).map_err(found)?;
+    if let Some(file) = &config.delivery.ca_file
+        && let Err(wrong) = push_delivery::authorities(Some(file))
+    {
+        let named = |line: &str| line.trim_start().strip_prefix("ca_file").is_some();
+        let line = text.lines().position(named).map_or(1, |above| above + 1);
+        let key = "push.delivery.ca_file".to_owned();
+        return Err(found(vec![Finding { file: None, line, key, text: wrong.to_string() }]));
+    }
     if let Some(picture) = &config.people.pages.logo
         && let Err(wrong) = logo::read(picture)
     {
