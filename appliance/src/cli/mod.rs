@@ -14,6 +14,7 @@ mod audit;
 mod client;
 mod config;
 mod demo;
+mod device;
 mod enrol;
 mod enrolment;
 mod events;
@@ -116,6 +117,9 @@ enum Command {
     /// Check the texts for people. Needs no daemon.
     #[command(subcommand)]
     Messages(messages::MessagesCommand),
+    /// Be a phone that scans, registers and answers pushes. Needs no daemon.
+    #[command(subcommand)]
+    Device(device::DeviceCommand),
     /// Talk to GSM modems, encode and decode SMS, emulate a modem.
     #[command(subcommand)]
     Modem(modem::ModemCommand),
@@ -180,6 +184,7 @@ pub fn main() -> ExitCode {
         Command::Verify(args) => verify::run(&global, args),
         Command::Letter(command) => letter::run(&global, command),
         Command::Sms(command) => sms::run(&global, command),
+        Command::Device(command) => device::run(&global, command),
         Command::Technician(command) => technician::run(&global, command),
         Command::App(command) => app::run(&global, command),
         Command::Operator(command) => operator::run(&global, command),

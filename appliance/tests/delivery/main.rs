@@ -8,6 +8,7 @@
 
 mod judge;
 mod server;
+mod simulate;
 
 use std::path::PathBuf;
 use std::sync::Arc;
