@@ -434,3 +434,25 @@ fn plain_http_is_for_this_machine() {
     assert_eq!(rig.carriers(&section, None).carry(&address, &message()), Ok(Carried::Sent));
     assert_eq!(server.connections(), 1);
 }
+
+/// COMB-07, C.11: what needs the internet is said, and a file that is missing is found at its line.
+#[test]
+fn config_check_says_what_a_way_needs() {
+    let rig = Rig::new();
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("countersign.toml");
+    let check = |ca_file: &str| {
+        let relay = "allow = [\"relay.example.org\"]\nfcm_relay = \"https://relay.example.org/v1/send\"\n";
+        std::fs::write(&file, format!("{BASE}ca_file = \"{ca_file}\"\n{relay}")).unwrap();
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_countersign"));
+        command.args(["config", "check"]).arg(&file).output().unwrap()
+    };
+    let good = check(rig.ca_file.to_str().unwrap());
+    assert_eq!(good.status.code(), Some(0), "{good:?}");
+    let said = String::from_utf8(good.stderr).unwrap();
+    assert!(said.contains("push.delivery.fcm_relay: needs the internet"), "{said}");
+    let missing = check("/nonexistent/ca.pem");
+    assert_eq!(missing.status.code(), Some(2), "{missing:?}");
+    let place = format!("{}:{}: push.delivery.ca_file: ", file.display(), BASE.lines().count() + 1);
+    assert!(String::from_utf8(missing.stdout).unwrap().starts_with(&place));
+}
