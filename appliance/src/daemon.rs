@@ -101,7 +101,7 @@ pub fn serve(config: Config, path: &Path) -> anyhow::Result<()> {
         .max_blocking_threads(BLOCKING_THREADS)
         .build()?;
     let mut threads = sms::start(&live, &switch)?;
-    threads.push(post::start(&live, &switch, post::Fetched)?);
+    threads.push(post::start(&live, &switch)?);
     let chores = Arc::new(chores::Switch::default());
     threads.push(chores::start(&live, &chores)?);
     let served = runtime.block_on(listen(Arc::clone(&live), recorder));

@@ -17,11 +17,11 @@ use super::check_people::{self, SoftOathTable, Tables};
 use super::file::{self, File, line_of};
 use super::people::Notices;
 use super::people_file;
-use super::{push, push_delivery};
 use super::{
     Address, Config, Finding, HsmSection, Listener, Messages, ModemSection, Provisioning, TwoPerson,
     enrolment,
 };
+use super::{push, push_delivery};
 use crate::texts::{self, Catalog, parts};
 
 const ISSUER: &str = "Countersign";

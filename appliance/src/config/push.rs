@@ -9,6 +9,7 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::check::Checker;
+use super::push_delivery;
 
 /// What phones are registered with and asked.
 #[derive(Clone, Debug, PartialEq)]
@@ -54,6 +55,8 @@ pub(super) struct PushTable {
     poll: Option<bool>,
     refresh: Option<bool>,
     path: Option<Spanned<String>>,
+    #[serde(default)]
+    pub(super) delivery: push_delivery::Table,
 }
 
 /// What the tables need of the rest of the file.
@@ -64,6 +67,8 @@ pub(super) struct Rest<'a> {
     pub(super) public_url: Option<&'a str>,
     /// `oath.secret_hex`.
     pub(super) secret_hex: Option<Spanned<u32>>,
+    /// Ways to phones that are switched on, beside the one that phones fetch.
+    pub(super) transports: usize,
 }
 
 /// Values as they are taken over, each with its place.
@@ -162,7 +167,12 @@ pub(super) fn check(
             PATH
         }
     };
-    let around = Around { name: rest.name, public_url: rest.public_url, path, transports: usize::from(poll) };
+    let around = Around {
+        name: rest.name,
+        public_url: rest.public_url,
+        path,
+        transports: rest.transports + usize::from(poll),
+    };
     match taking.settings.check(&around) {
         Ok(settings) => Some(Push { settings, poll, refresh }),
         Err(faults) => {

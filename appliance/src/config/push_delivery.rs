@@ -20,14 +20,6 @@ const CA_FILE_MAX: u64 = 4 * 1024 * 1024;
 const DEADLINE_MS: u64 = 10_000;
 const DEADLINE_RANGE_MS: std::ops::RangeInclusive<u64> = 1_000..=60_000;
 
-/// `[push]`, of which only the part about delivery is here.
-#[derive(Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Push {
-    #[serde(default)]
-    pub(super) delivery: Table,
-}
-
 /// The section as it is written.
 #[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -202,6 +194,7 @@ mod tests {
 
     const REST: &str = r#"
 state_dir = "/var/lib/countersign"
+public_url = "https://otp.example.org"
 [hsm]
 module = "/usr/lib/softhsm/libsofthsm2.so"
 token_label = "countersign"

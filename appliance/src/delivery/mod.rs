@@ -175,6 +175,11 @@ impl Carriers {
         Ok(Carriers { settings, tls, vapid, runtime: Some(runtime) })
     }
 
+    /// What they were made of.
+    pub fn settings(&self) -> &Delivery {
+        &self.settings
+    }
+
     /// Sends a message, or says that it is to be kept for the phone, if that is on. It waits for `[push.delivery] deadline` at the
     /// most, and not from within an async task. No redirect is followed, no proxy asked, and no answer's body read.
     ///

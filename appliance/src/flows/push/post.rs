@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use domain::challenge::{Progress, State};
 use domain::event::{Actor, Event};
-use push::address::Route;
+use hsm::SignKey;
 use push::message_id::{MessageId, Purpose};
 use push::message_text::MessageText;
 
@@ -18,6 +18,7 @@ use super::super::{FlowError, handle};
 use super::ask::Signed;
 use super::{PHONES, Reached, check_device};
 use crate::appliance::Appliance;
+use crate::delivery::{Carried, Carriers, HttpError, Message, NotCarried, Signer, Why, next_try};
 use crate::live::Live;
 use crate::sms::Switch;
 use crate::store::push_message::{self, MessageRow};
@@ -27,65 +28,44 @@ use crate::store::{challenge, event, push_device, user};
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 /// Messages of one round.
 const ROUND_MAX: usize = 64;
+/// Messages under way at once.
+const AT_ONCE: usize = 8;
+/// A message whose carrier fell over.
+const ENDED: NotCarried = NotCarried::Never(Why::Unsigned);
 
-/// A push message, ready to be carried.
-pub struct Message {
-    /// What the phone verifies.
-    pub jwt: String,
-    /// Its name.
-    pub id: MessageId,
-    /// How long it is worth anything, from now.
-    pub ttl: Duration,
-    /// What a locked phone shows.
-    pub alert: MessageText,
-}
+/// The ways that the configuration in effect switches on, made anew when it changes.
+#[derive(Default)]
+struct Ways(Option<Carriers>);
 
-/// What came of carrying a message.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Carried {
-    /// A service took it.
-    Sent,
-    /// The store holds it until the phone fetches it.
-    Kept,
-}
-
-/// Why a message was not carried.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct NotCarried {
-    /// For operators.
-    pub why: String,
-    /// When it is worth another try; none for never.
-    pub again: Option<Duration>,
-}
-
-impl NotCarried {
-    /// Not this message to this address, whenever it is tried.
-    pub fn never(why: impl Into<String>) -> Self {
-        NotCarried { why: why.into(), again: None }
+impl Ways {
+    /// # Errors
+    /// When the authorities of push services cannot be read, or the HSM does not answer: pushes wait.
+    fn of(&mut self, app: &Appliance) -> Result<&Carriers, FlowError> {
+        if self.0.as_ref().is_none_or(|made| *made.settings() != app.config.delivery) {
+            self.0 = None;
+            let made = Carriers::new(app.config.delivery.clone(), signer(app)?);
+            self.0 = Some(made.map_err(|error| FlowError::Invalid(error.to_string()))?);
+        }
+        self.0.as_ref().ok_or(FlowError::NotFound("way to phones"))
     }
 }
 
-/// A way to phones. It blocks, within deadlines of its own.
-pub trait Carrier: Send {
-    /// Carries a message to the address that a phone gave.
-    ///
-    /// # Errors
-    /// [`NotCarried`], with the reason for operators.
-    fn carry(&self, app: &Appliance, device_id: &str, message: &Message) -> Result<Carried, NotCarried>;
-}
-
-/// The store alone: phones fetch their messages (C.11).
-pub struct Fetched;
-
-impl Carrier for Fetched {
-    fn carry(&self, app: &Appliance, device_id: &str, _: &Message) -> Result<Carried, NotCarried> {
-        let polls = app.config.push.as_ref().is_some_and(|push| push.poll);
-        match Route::of(device_id) {
-            Ok(Route::Poll(_)) if polls => Ok(Carried::Kept),
-            Ok(Route::Poll(_)) => Err(NotCarried::never("push.poll is switched off")),
-            Ok(_) => Err(NotCarried::never("no transport reaches this kind of address")),
-            Err(error) => Err(NotCarried::never(error.to_string())),
+/// Who signs what tells push services who sends (RFC 8292): the key of assertions, each of which is for one audience too.
+fn signer(app: &Appliance) -> Result<Option<Signer>, FlowError> {
+    if app.config.delivery.contact.is_none() {
+        return Ok(None);
+    }
+    match app.hsm.public_key(SignKey::Assertion) {
+        Ok(key) => {
+            let own = app.under(app.config.clone());
+            let sign = move |bytes: &[u8]| own.hsm.sign(SignKey::Assertion, bytes).ok();
+            Ok(Some(Signer { key, sign: Box::new(sign) }))
         }
+        Err(hsm::HsmError::Refused { reason }) => {
+            tracing::warn!(reason, "push services are not told who sends");
+            Ok(None)
+        }
+        Err(error) => Err(error.into()),
     }
 }
 
@@ -93,18 +73,15 @@ impl Carrier for Fetched {
 ///
 /// # Errors
 /// When the thread cannot be started.
-pub fn start(
-    live: &Arc<Live>,
-    switch: &Arc<Switch>,
-    carrier: impl Carrier + 'static,
-) -> std::io::Result<JoinHandle<()>> {
+pub fn start(live: &Arc<Live>, switch: &Arc<Switch>) -> std::io::Result<JoinHandle<()>> {
     let (live, switch) = (Arc::clone(live), Arc::clone(switch));
     let run = move || {
         let mut seen = 0;
-        let mut later = HashMap::new();
+        let (mut later, mut ways) = (HashMap::new(), Ways::default());
         while !switch.is_stopped() {
             let app = live.current();
-            if let Err(error) = round(&app, &carrier, &switch, &mut later) {
+            let done = ways.of(&app).and_then(|ways| round(&app, ways, &switch, &mut later));
+            if let Err(error) = done {
                 tracing::error!(%error, "push messages are not carried; it is tried again");
             }
             seen = app.post.wait(seen, LOOK_AGAIN);
@@ -113,54 +90,78 @@ pub fn start(
     thread::Builder::new().name("push-post".to_owned()).spawn(run)
 }
 
-/// Messages that a service put off, with the time of the next try.
-type Later = HashMap<String, Instant>;
+/// Messages that a service put off: the time of the next try, and how many there were.
+type Later = HashMap<String, (Instant, u32)>;
 
-fn round(
-    app: &Appliance,
-    carrier: &impl Carrier,
-    switch: &Switch,
-    later: &mut Later,
-) -> Result<(), FlowError> {
+fn round(app: &Appliance, ways: &Carriers, switch: &Switch, later: &mut Later) -> Result<(), FlowError> {
     let queued = app.store.read(|c| push_message::queued(c, ROUND_MAX))?;
     later.retain(|id, _| queued.iter().any(|row| row.id == *id));
-    for row in queued {
+    let due = |row: &MessageRow| later.get(&row.id).is_none_or(|(at, _)| *at <= Instant::now());
+    let due: Vec<MessageRow> = queued.into_iter().filter(due).collect();
+    for some in due.chunks(AT_ONCE) {
         if switch.is_stopped() {
             return Ok(());
         }
-        if later.get(&row.id).is_some_and(|at| Instant::now() < *at) {
-            continue;
-        }
-        let came = match carry(app, carrier, &row) {
-            Err(error @ FlowError::Tampered { .. }) => {
-                app.note_tampering_daily(&error, &Actor::system(PHONES))?;
-                Err(NotCarried::never("changed outside the appliance"))
-            }
-            Err(error) if error.is_unavailable() => return Err(error),
-            Err(error) => Err(NotCarried::never(error.to_string())),
-            Ok(came) => came,
-        };
-        match came {
-            Err(NotCarried { again: Some(pause), why }) => {
-                tracing::info!(why, "a push is tried again");
-                later.insert(row.id, Instant::now() + pause);
-            }
-            came => settle(app, &row, came)?,
+        // One service that is slow keeps only its neighbours waiting, and no longer than its deadline.
+        let carried: Vec<_> = thread::scope(|scope| {
+            let under_way: Vec<_> = some.iter().map(|row| scope.spawn(|| carry(app, ways, row))).collect();
+            under_way.into_iter().map(|one| one.join().unwrap_or_else(|_| Ok(Err(ENDED)))).collect()
+        });
+        for (row, came) in some.iter().zip(carried) {
+            conclude(app, row, came, later)?;
         }
     }
     Ok(())
 }
 
+/// Writes down what came of a message, or when it is tried again.
+fn conclude(
+    app: &Appliance,
+    row: &MessageRow,
+    came: Result<Result<Carried, NotCarried>, FlowError>,
+    later: &mut Later,
+) -> Result<(), FlowError> {
+    let came = match came {
+        Ok(Ok(carried)) => Ok(carried),
+        Ok(Err(why)) => {
+            tracing::info!(%why, message = row.id, "a push was not carried");
+            let (NotCarried::Later { after, .. }, tries) =
+                (&why, later.get(&row.id).map_or(0, |(_, tries)| *tries) + 1)
+            else {
+                return settle(app, row, Err(why.reason()));
+            };
+            let left = Duration::from_millis(row.expires.remaining_ms(&app.clock.now()));
+            match next_try(tries, left, *after) {
+                Some(pause) => {
+                    later.insert(row.id.clone(), (Instant::now() + pause, tries));
+                    return Ok(());
+                }
+                None => Err(why.reason()),
+            }
+        }
+        Err(error @ FlowError::Tampered { .. }) => {
+            app.note_tampering_daily(&error, &Actor::system(PHONES))?;
+            Err("tampered")
+        }
+        Err(error) if error.is_unavailable() => return Err(error),
+        Err(error) => {
+            tracing::warn!(%error, message = row.id, "a push cannot be carried");
+            Err("invalid")
+        }
+    };
+    settle(app, row, came)
+}
+
 /// Has a message carried; nothing is written, and no lock is held while it is under way.
 fn carry(
     app: &Appliance,
-    carrier: &impl Carrier,
+    ways: &Carriers,
     row: &MessageRow,
 ) -> Result<Result<Carried, NotCarried>, FlowError> {
     let now = app.clock.now();
     let left = row.expires.remaining_ms(&now);
     if left == 0 {
-        return Ok(Err(NotCarried::never("its time is over")));
+        return Ok(Err(NotCarried::Never(Why::Http(HttpError::Deadline))));
     }
     let (phone, owner) =
         app.store.read(|c| Ok((push_device::by_id(c, &row.device_id)?, user::by_id(c, &row.user_id)?)))?;
@@ -176,11 +177,16 @@ fn carry(
         ttl: Duration::from_millis(left),
         alert: MessageText::parse(&signed.alert).map_err(|_| changed())?,
     };
-    Ok(carrier.carry(app, &reached.address, &message))
+    let carried = ways.carry(&reached.address, &message);
+    let polls = app.config.push.as_ref().is_some_and(|push| push.poll);
+    Ok(match carried {
+        Ok(Carried::Kept) if !polls => Err(NotCarried::Never(Why::Off("poll"))),
+        carried => carried,
+    })
 }
 
 /// Writes down what came of a message, and of its push with it.
-fn settle(app: &Appliance, row: &MessageRow, came: Result<Carried, NotCarried>) -> Result<(), FlowError> {
+fn settle(app: &Appliance, row: &MessageRow, came: Result<Carried, &'static str>) -> Result<(), FlowError> {
     let _order = app.lock_user(&row.user_id)?;
     let now = app.clock.now();
     let (state, step, event): (_, fn(Progress) -> Option<Progress>, _) = match &came {
@@ -195,7 +201,7 @@ fn settle(app: &Appliance, row: &MessageRow, came: Result<Carried, NotCarried>) 
     let who = Actor::system(PHONES);
     let mut event = match &came {
         Ok(_) => Event::ok(now.wall_ms, event, who).about("by", state.name()),
-        Err(why) => Event::failed(now.wall_ms, event, who, why.why.as_str()),
+        Err(why) => Event::failed(now.wall_ms, event, who, *why),
     };
     event = event.about("challenge", handle(&row.challenge_id));
     if let Some(owner) = owner {
