@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 use tests::device::{Choice, Personality};
 use tests::handset::{Handset, REFUSED, Registered, begin, register};
-use tests::time::unix_s;
+use tests::time::{unix_ms, unix_s};
 use tests::{Appliance, Client, PATIENCE, RigOptions, wait_until};
 
 const SCOPES: [&str; 5] = ["tokens:write", "challenge", "verify", "users:read", "users:write"];
@@ -529,4 +529,38 @@ fn the_command_line_waits_for_the_phone() {
     assert!(rig.stop().success());
     assert!(begun_at.elapsed() < Duration::from_secs(20), "{:?}", begun_at.elapsed());
     drop(waiting.join().expect("a thread"));
+}
+
+/// BIND-38, COMB-15, AT-19. Red when the phone, its secret, its codes or a picture that waits outlive the person.
+#[test]
+fn a_forgotten_person_has_no_phone() {
+    let (mut rig, mut client) = rig();
+    rig.user("alice");
+    let mut alice = register(&rig, &mut client, "alice", ("combined", Personality::PingNew));
+    let renewal = json!({"kind": "combined", "replace": true});
+    let waiting = client.post("/v1/users/alice/registrations", &renewal).expect(201).json();
+    let asked = push(&mut client, "alice");
+    let notice = alice.handset.notice(alice.account);
+    let secret = alice.handset.phone.accounts()[alice.account].push.as_ref().expect("push").secret.clone();
+    rig.cli_json(&["user", "forget", "alice", "--yes"]);
+
+    let right = Choice::Number(number(&asked));
+    assert_eq!(alice.handset.answer(&notice, right).text(), REFUSED);
+    let query = alice.handset.query(alice.account, &secret, unix_ms());
+    assert_eq!(alice.handset.get(&query).text(), REFUSED);
+    let late = waiting["uri"].as_str().expect("a URI");
+    let mut other = Handset::new(&rig, Personality::PingNew, "other");
+    assert_eq!(other.register(late).1.text(), REFUSED);
+    rig.stop();
+    let store = rusqlite::Connection::open(rig.state.join("countersign.db")).expect("the store");
+    let count = |sql: &str| store.query_row(sql, [], |row| row.get::<_, i64>(0)).expect("a count");
+    for (sql, expected) in [
+        ("SELECT count(*) FROM push_device WHERE lifecycle = 'revoked'", 1),
+        ("SELECT count(*) FROM push_device WHERE record IS NOT NULL OR device IS NOT NULL", 0),
+        ("SELECT count(*) FROM registration WHERE prepared IS NOT NULL", 0),
+        ("SELECT count(*) FROM registration WHERE reason = 'forgotten'", 1),
+    ] {
+        assert_eq!(count(sql), expected, "{sql}");
+    }
+    rig.check_chain();
 }

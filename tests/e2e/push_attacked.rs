@@ -52,7 +52,7 @@ fn refused(answer: &Answer, what: &str) {
 }
 
 fn secret_of(registered: &Registered) -> Vec<u8> {
-    registered.handset.phone.accounts()[registered.account].push.as_ref().expect("push").secret.clone()
+    registered.handset.phone.accounts()[registered.account].push.as_ref().expect("push").secret.to_vec()
 }
 
 fn reply(message: &str, key: &[u8], challenge: &[u8], more: &[(&'static str, Value)]) -> String {
@@ -561,7 +561,7 @@ fn secrets_and_addresses_are_nowhere_in_clear() {
     let account = alice.handset.phone.accounts()[alice.account].clone();
     let push = account.push.expect("push");
     let mut texts: Vec<Vec<u8>> = vec![
-        push.secret.clone(),
+        push.secret.to_vec(),
         data_encoding::BASE64URL_NOPAD.encode(&push.secret).into_bytes(),
         b"poll:alice".to_vec(),
         b"Pixel 8".to_vec(),

@@ -112,7 +112,7 @@ fn a_no_ends_the_login() {
     browser.at("/ui/done");
 }
 
-/// COMB-05, COMB-15, COMB-43, D-36: a silent phone leads to a code, a lost one to a recovery code; then another phone
+/// COMB-05, COMB-15, COMB-43, COMB-44, D-34, D-36: a silent phone leads to a code, a lost one to a recovery code; then another phone
 /// takes its place, and the codes of the former set are worth nothing.
 #[test]
 fn a_lost_phone_is_replaced() {

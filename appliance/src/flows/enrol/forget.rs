@@ -12,6 +12,7 @@ use super::schedule::Freed;
 use super::token_end::TokenEnd;
 use super::work::{Doing, Ready, Work, find};
 use crate::appliance::Appliance;
+use crate::flows::push::PhonesEnd;
 use crate::flows::{Caller, FlowError, challenge, handle, letters, operators, tokens, users};
 use crate::store::enrolment::{self, Filter};
 use crate::store::user::UserRow;
@@ -79,6 +80,7 @@ pub fn person(app: &Appliance, caller: &Caller, name: &UserName) -> Result<Strin
     let loaded = users::find(app, name)?;
     users::check_account(app, &loaded)?;
     let ends = ends(app, caller, &loaded)?;
+    let phones = PhonesEnd::of(app, caller, &loaded)?;
     let next = nobody(app, &loaded)?;
     let bound = app.store.read(|c| phone::of_user(c, &loaded.id))?;
     let superseding = challenge::superseding(app, &loaded.id, None)?;
@@ -96,6 +98,7 @@ pub fn person(app: &Appliance, caller: &Caller, name: &UserName) -> Result<Strin
             vetting::erase_identity(w, id)?;
         }
         ends.tokens.iter().try_for_each(|end| end.write(w))?;
+        phones.write(w)?;
         bound.as_ref().map_or(Ok(()), |bound| phone::remove(w, &bound.id))?;
         if !user::forget(w, &loaded, &next)? {
             return Err(StoreError::Changed("the account"));

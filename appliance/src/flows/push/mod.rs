@@ -19,6 +19,7 @@ pub mod answer;
 pub mod ask;
 pub mod device;
 pub mod expire;
+mod forget;
 pub mod poll;
 pub mod post;
 mod prepared;
@@ -27,6 +28,8 @@ pub mod recovery;
 pub mod refresh;
 pub mod register;
 mod settle;
+
+pub(super) use forget::PhonesEnd;
 
 /// Level of assurance of a phone that was registered after a first factor alone (B.6).
 const PHONE_LOA: f64 = 1.5;
