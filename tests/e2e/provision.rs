@@ -81,3 +81,43 @@ fn a_token_in_use_is_left_alone_until_it_is_revoked() {
     let again = provision(&rig, &token, &["--type", "hotp"]);
     assert!(again["error"].is_null(), "{again}");
 }
+
+/// The check digit of Luhn's formula, which RFC 4226 appendix C appends.
+fn check_digit(code: &str) -> u32 {
+    let doubled = |digit: u32| if digit > 4 { 2 * digit - 9 } else { 2 * digit };
+    let digits = code.chars().rev().map(|digit| digit.to_digit(10).expect("a digit"));
+    let sum: u32 =
+        digits.enumerate().map(|(at, digit)| if at % 2 == 0 { doubled(digit) } else { digit }).sum();
+    (10 - sum % 10) % 10
+}
+
+/// AT-23, COMB-24, COMB-25: a checksum digit and a fixed offset, on the token and in the verifier. Red when one side takes
+/// the offset from the MAC, or when a code without its digit, or with another one, is accepted.
+#[test]
+fn codes_with_a_checksum_from_a_fixed_offset() {
+    let Bench { rig, maker, .. } = Bench::start();
+    rig.user("alice");
+    let mut token = EmulatedToken::start(&rig.path(""), "four", "CST-000004", &maker);
+    let port = token.port.display().to_string();
+    for wrong in [
+        ["--type", "totp", "--checksum", "--digits", "6"],
+        ["--type", "hotp", "--truncation-offset", "16", "--checksum"],
+    ] {
+        let refused =
+            rig.cli(&[&["--json", "technician", "provision", "--port", &port][..], &wrong].concat());
+        assert_eq!(refused.status.code(), Some(1), "{wrong:?}: {}", String::from_utf8_lossy(&refused.stdout));
+    }
+    let made = provision(&rig, &token, &["--type", "hotp", "--checksum", "--truncation-offset", "3"]);
+    assert!(made["error"].is_null(), "{made}");
+    rig.cli_json(&["token", "assign", "CST-000004", "--user", "alice"]);
+    let mut admin = rig.admin();
+    for _ in 0..3 {
+        let code = token.code(7);
+        let (digits, check) = code.split_at(6);
+        assert_eq!(check, check_digit(digits).to_string(), "{code}");
+        assert!(admin.verify("alice", digits).rejected(), "without its digit");
+        let other = format!("{digits}{}", (check_digit(digits) + 1) % 10);
+        assert!(admin.verify("alice", &other).rejected(), "with another digit");
+        assert!(admin.verify("alice", &code).accepted(), "{code}");
+    }
+}

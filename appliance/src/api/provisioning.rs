@@ -11,6 +11,7 @@ use domain::role::Right;
 use domain::token::{Factor, Policy};
 use link::{Order, Request};
 use oath::ocra::QuestionLen;
+use oath::{CodeFormat, Truncation};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -64,7 +65,7 @@ fn policy(new: &wire::BeginProvisioning) -> Result<Policy, ApiError> {
         counter: new.counter,
         ..wire::NewToken::default()
     };
-    let policy = policy_of(&token, HARD_DIGITS_MAX)?;
+    let policy = nonstandard(policy_of(&token, HARD_DIGITS_MAX)?, new)?;
     if !asks {
         return Ok(policy);
     }
@@ -74,6 +75,17 @@ fn policy(new: &wire::BeginProvisioning) -> Result<Policy, ApiError> {
     let question = new.question_digits.map_or(Ok(QuestionLen::EIGHT), QuestionLen::new);
     let question = question.map_err(|error| ApiError::malformed(error.to_string()))?;
     Ok(Policy { factor: Factor::Ocra { question }, ..policy })
+}
+
+/// Checksum digit and fixed offset, which the firmware has and no app can be told (COMB-24, COMB-25, D-32).
+fn nonstandard(policy: Policy, new: &wire::BeginProvisioning) -> Result<Policy, ApiError> {
+    if new.kind != "hotp" && (new.checksum.is_some() || new.truncation_offset.is_some()) {
+        return Err(ApiError::malformed("checksum and truncation_offset belong to hotp"));
+    }
+    let truncation = Truncation::from_offset(new.truncation_offset.unwrap_or(-1).into());
+    let truncation = truncation.map_err(|error| ApiError::malformed(error.to_string()))?;
+    let checksum = new.checksum.unwrap_or(false);
+    Ok(Policy { format: CodeFormat { checksum, truncation, ..policy.format }, ..policy })
 }
 
 fn batch(name: Option<&str>) -> Result<(), ApiError> {

@@ -458,6 +458,12 @@ pub struct BeginProvisioning {
     /// Digits of an OCRA question, 4 to 10; 8 by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub question_digits: Option<u8>,
+    /// Whether an HOTP code ends with a checksum digit (RFC 4226, appendix C).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub checksum: Option<bool>,
+    /// Truncation offset of an HOTP code: 0 to 15, or -1 (default) for the dynamic one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub truncation_offset: Option<i8>,
     /// The batch it belongs to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub batch: Option<String>,

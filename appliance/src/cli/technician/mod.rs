@@ -113,6 +113,12 @@ pub(super) struct ProvisionArgs {
     /// Digits of a question, with the type ocra: 4 to 10, 8 by default.
     #[arg(long)]
     question_digits: Option<u8>,
+    /// A checksum digit after each code, with the type hotp.
+    #[arg(long)]
+    checksum: bool,
+    /// Truncation offset, with the type hotp: 0 to 15, or -1 for the dynamic one.
+    #[arg(long, allow_negative_numbers = true)]
+    truncation_offset: Option<i8>,
     /// The slot to fill.
     #[arg(long, default_value_t = 0)]
     slot: u8,
@@ -148,6 +154,8 @@ fn provision(global: &Global, client: &Client<'_>, args: ProvisionArgs) -> Resul
         algorithm: args.algorithm,
         digits: args.digits,
         question_digits: args.question_digits,
+        checksum: args.checksum.then_some(true),
+        truncation_offset: args.truncation_offset,
         slot: args.slot,
         batch: args.batch,
     };

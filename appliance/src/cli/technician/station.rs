@@ -126,6 +126,8 @@ pub(super) fn run(global: &Global, args: &StationArgs) -> Result<ExitCode, Failu
             algorithm: args.algorithm.clone(),
             digits: args.digits,
             question_digits: None,
+            checksum: None,
+            truncation_offset: None,
             slot: 0,
             batch: name,
         },

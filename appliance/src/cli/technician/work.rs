@@ -38,6 +38,10 @@ pub(super) struct Wanted {
     pub(super) digits: Option<u8>,
     /// Digits of a question.
     pub(super) question_digits: Option<u8>,
+    /// Whether a checksum digit follows each code.
+    pub(super) checksum: Option<bool>,
+    /// Truncation offset.
+    pub(super) truncation_offset: Option<i8>,
     /// The slot to fill.
     pub(super) slot: u8,
     /// The batch it belongs to.
@@ -233,6 +237,8 @@ fn exchange(
         period: None,
         counter: None,
         question_digits: wanted.question_digits,
+        checksum: wanted.checksum,
+        truncation_offset: wanted.truncation_offset,
         batch: wanted.batch.clone(),
     };
     let granted: wire::Granted = match client.post("/v1/provisioning/exchanges", &begin) {
