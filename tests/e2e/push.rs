@@ -551,6 +551,7 @@ fn a_forgotten_person_has_no_phone() {
     let late = waiting["uri"].as_str().expect("a URI");
     let mut other = Handset::new(&rig, Personality::PingNew, "other");
     assert_eq!(other.register(late).1.text(), REFUSED);
+    rig.check_chain();
     rig.stop();
     let store = rusqlite::Connection::open(rig.state.join("countersign.db")).expect("the store");
     let count = |sql: &str| store.query_row(sql, [], |row| row.get::<_, i64>(0)).expect("a count");
@@ -562,5 +563,4 @@ fn a_forgotten_person_has_no_phone() {
     ] {
         assert_eq!(count(sql), expected, "{sql}");
     }
-    rig.check_chain();
 }

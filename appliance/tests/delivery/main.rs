@@ -27,6 +27,7 @@ use server::{Authority, Reply, Seen, Server};
 
 const BASE: &str = r#"
 state_dir = "/var/lib/countersign"
+public_url = "https://otp.example.org"
 [hsm]
 module = "/usr/lib/softhsm/libsofthsm2.so"
 token_label = "countersign"

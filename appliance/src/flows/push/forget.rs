@@ -27,14 +27,10 @@ impl PhonesEnd {
     ///
     /// # Errors
     /// [`FlowError::Tampered`]; when the HSM or the store cannot answer.
-    pub(in crate::flows) fn of(
-        app: &Appliance,
-        caller: &Caller,
-        owner: &UserRow,
-    ) -> Result<Self, FlowError> {
-        let (phones, open) = app.store.read(|c| {
-            Ok((push_device::living_of(c, &owner.id)?, registration::open_of(c, &owner.id)?))
-        })?;
+    pub(in crate::flows) fn of(app: &Appliance, caller: &Caller, owner: &UserRow) -> Result<Self, FlowError> {
+        let (phones, open) = app
+            .store
+            .read(|c| Ok((push_device::living_of(c, &owner.id)?, registration::open_of(c, &owner.id)?)))?;
         let revoked = phones.into_iter().map(|row| device::revoking(app, caller, owner, row));
         let ended = open.into_iter().map(|row| {
             let next = Registration { state: State::Cancelled, ..row.registration };
