@@ -60,7 +60,7 @@ pub(super) async fn begin_by_code(
     Authenticated(caller): Authenticated,
     Json(start): Json<wire::VettingStart>,
 ) -> Result<axum::Json<wire::Enrolment>, ApiError> {
-    let beginning = Beginning { enrolment: None, code: start.code, place: start.place };
+    let beginning = Beginning { enrolment: None, code: start.code, place: start.place, shown: None };
     let begun =
         api.act_as(caller, Right::Vet, move |app, caller| enrol::begin(app, caller, &beginning)).await?;
     Ok(axum::Json(view(begun)))
@@ -78,7 +78,8 @@ pub(super) async fn begin(
 ) -> Result<axum::Json<wire::Enrolment>, ApiError> {
     api.at_enrolment(caller, &text, move |app, caller, id| {
         caller.need(app, Right::Vet)?;
-        enrol::begin(app, caller, &Beginning { enrolment: Some(*id), code: start.code, place: start.place })
+        let beginning = Beginning { enrolment: Some(*id), code: start.code, place: start.place, shown: None };
+        enrol::begin(app, caller, &beginning)
     })
     .await
 }

@@ -22,6 +22,7 @@ pub mod backchannel;
 pub mod bench;
 pub mod challenge;
 pub mod deliver;
+pub mod desk;
 pub mod enrol;
 pub mod former;
 pub mod guess;

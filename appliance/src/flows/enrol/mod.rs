@@ -4,6 +4,7 @@
 //! transition in one commit. What a person does at a desk, an application for its user, and the appliance by itself,
 //! are the same acts; pages call them as the API does.
 
+mod applicant;
 mod bind;
 mod code;
 mod end;
@@ -23,6 +24,7 @@ mod view;
 mod vouch;
 mod work;
 
+pub use applicant::applicant;
 pub use bind::{activate, bind, confirm, hand_over};
 pub use code::{Issued, issue};
 pub(crate) use end::replaced;

@@ -7,6 +7,7 @@ use domain::role::Right;
 use domain::token::{Id, Lifecycle};
 use hsm::MacPurpose;
 
+use super::applicant;
 use super::work::{Doing, Work};
 use crate::appliance::Appliance;
 use crate::flows::{Caller, FlowError, OPERATOR, operators, phones};
@@ -74,12 +75,18 @@ pub(super) fn works_for(app: &Appliance, caller: &Caller, organisation: &str) ->
     }
 }
 
-/// Whether a caller may see an enrolment: its application, and who reads enrolments, within the organisation.
-pub(super) fn sees(app: &Appliance, caller: &Caller, row: &EnrolmentRow) -> bool {
-    if caller.rights.has(Right::ReadEnrolments) {
-        return works_for(app, caller, &row.organisation);
+/// Whether a caller may see an enrolment: its user, its application, and who reads enrolments, within the organisation.
+///
+/// # Errors
+/// When the store cannot answer.
+pub(super) fn sees(app: &Appliance, caller: &Caller, row: &EnrolmentRow) -> Result<bool, FlowError> {
+    if applicant::is_user(caller) {
+        return applicant::owns(app, caller, row);
     }
-    caller.rights.has(Right::RequestEnrolment) && row.application == caller.application
+    if caller.rights.has(Right::ReadEnrolments) {
+        return Ok(works_for(app, caller, &row.organisation));
+    }
+    Ok(caller.rights.has(Right::RequestEnrolment) && row.application == caller.application)
 }
 
 impl Work<'_> {
@@ -123,7 +130,7 @@ impl Work<'_> {
         Ok(vetter)
     }
 
-    /// The caller may act for the applicant: the application that asked, an operator who may ask, or a registration
+    /// The caller may act for the applicant: the user, the application that asked, an operator who may ask, or a registration
     /// authority with the applicant at the desk.
     ///
     /// # Errors
@@ -143,7 +150,12 @@ impl Work<'_> {
         if !rights.has(Right::RequestEnrolment) {
             return caller.need(app, Right::RequestEnrolment);
         }
-        if self.row.application != caller.application {
+        let theirs = if applicant::is_user(caller) {
+            self.owner.user_ref == caller.actor.id
+        } else {
+            self.row.application == caller.application
+        };
+        if !theirs {
             return Err(FlowError::NotFound("enrolment"));
         }
         Ok(())

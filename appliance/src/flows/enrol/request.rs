@@ -9,7 +9,7 @@ use zeroize::{Zeroize, ZeroizeOnDrop};
 
 use super::view::{self, View};
 use super::work::{Doing, Work, check_line};
-use super::{notice, people};
+use super::{applicant, notice, people};
 use crate::appliance::Appliance;
 use crate::config::enrolment::is_organisation;
 use crate::flows::{Caller, FlowError, OPERATOR, users};
@@ -91,6 +91,10 @@ fn check_texts(new: &NewRequest) -> Result<(), FlowError> {
 
 /// Who asks, by who the caller is.
 fn requester(app: &Appliance, caller: &Caller, new: &NewRequest) -> Result<Requester, FlowError> {
+    if applicant::is_user(caller) {
+        caller.need(app, Right::RequestEnrolment)?;
+        return Ok(Requester::Applicant);
+    }
     if caller.actor.kind != OPERATOR {
         caller.need(app, Right::RequestEnrolment)?;
         if new.info.evidence.is_some() {
@@ -162,9 +166,13 @@ pub fn request(app: &Appliance, caller: &Caller, new: NewRequest) -> Result<View
     let target = target(app, &new)?;
     let owner = users::find(app, &new.user)?;
     users::check_account(app, &owner)?;
+    if by == Requester::Applicant && owner.user_ref != caller.actor.id {
+        return Err(FlowError::NotFound("user"));
+    }
     let guard = app.lock_user(&owner.id)?;
     let channel = match by {
         Requester::Desk => Channel::Desk,
+        Requester::Applicant => Channel::LocalLogin,
         _ => new.channel.unwrap_or(Channel::Api),
     };
     let order = Order {
@@ -189,11 +197,12 @@ pub fn request(app: &Appliance, caller: &Caller, new: NewRequest) -> Result<View
     if !people::works_for(app, caller, &work.row.organisation) {
         return Err(work.refuse(doing(), Refusal::OutOfScope)?);
     }
-    let first_factor = new.info.evidence.is_some();
+    let first_factor = by == Requester::Applicant || new.info.evidence.is_some();
     let mut asked =
         doing().about("requested_by", by.name()).input(work.row.info.as_deref().unwrap_or_default());
     if first_factor {
-        asked = asked.about("first_factor", "assertion");
+        let shown = if by == Requester::Applicant { "login" } else { "assertion" };
+        asked = asked.about("first_factor", shown);
     }
     let judged = Progress::requested(&work.row.order, first_factor, &work.now);
     work.go(asked, judged)?;

@@ -1,6 +1,6 @@
 //! Somebody looks who the applicant is (B.5.6, 7 to 11; BIND-14 to BIND-19, BIND-35, BIND-36, D-54).
 
-use domain::enrol::{Activity, Check, ProofKind, Refusal, State, Vetter};
+use domain::enrol::{Activity, Check, Level, ProofKind, Refusal, State, Vetter};
 use domain::event::Event;
 use domain::token::Id;
 
@@ -24,6 +24,8 @@ pub struct Beginning {
     pub code: Option<String>,
     /// Where, or over what.
     pub place: Option<String>,
+    /// The level of what the registration authority has shown at the login, where there was one: nobody vets above it.
+    pub shown: Option<Level>,
 }
 
 /// 7: the vetting begins. The code restores the context; what a desk has asked for itself needs none.
@@ -44,7 +46,8 @@ pub fn begin(app: &Appliance, caller: &Caller, beginning: &Beginning) -> Result<
         (None, None) => return Err(FlowError::Invalid("give the registration code".to_owned())),
     };
     let mut work = Work::open_as_it_is(app, caller, &found)?;
-    let vetter = work.vetter("enrol.vetting")?;
+    let own = work.vetter("enrol.vetting")?;
+    let vetter = Vetter { level: beginning.shown.map_or(own.level, |shown| shown.min(own.level)), ..own };
     let by_code = work.row.order.method.needs_code() && work.row.order.by.is_self();
     if by_code && beginning.code.is_none() {
         return Err(work.refuse(Doing::new("enrol.vetting", Activity::Vet), Refusal::UnknownCode)?);

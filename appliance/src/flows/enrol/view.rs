@@ -95,7 +95,7 @@ fn seen(app: &Appliance, caller: &Caller, id: &Id) -> Result<EnrolmentRow, FlowE
         caller.need(app, Right::ReadEnrolments)?;
     }
     let row = find(app, id)?;
-    if sees(app, caller, &row) { Ok(row) } else { Err(FlowError::NotFound("enrolment")) }
+    if sees(app, caller, &row)? { Ok(row) } else { Err(FlowError::NotFound("enrolment")) }
 }
 
 /// Which enrolments to list.
@@ -123,9 +123,11 @@ pub fn list(app: &Appliance, caller: &Caller, wanted: &Wanted) -> Result<(Vec<Vi
     let rows = app.store.read(|c| enrolment::list(c, &Filter { user, state, after, limit }))?;
     let next = (rows.len() == limit).then(|| rows.last().map(|row| row.order.id)).flatten();
     let mut views = Vec::new();
-    for row in rows.into_iter().filter(|row| sees(app, caller, row)) {
-        check(app, &row)?;
-        views.push(of(app, caller, row)?);
+    for row in rows {
+        if sees(app, caller, &row)? {
+            check(app, &row)?;
+            views.push(of(app, caller, row)?);
+        }
     }
     Ok((views, next))
 }

@@ -30,6 +30,7 @@ mod show;
 mod sms;
 mod steps;
 
+pub(crate) use acts::PAGES;
 pub use acts::{act, open_in_browser, start, start_in_browser, view};
 pub(crate) use newcomer::{fits_window, is_address};
 pub(crate) use password::hash;
