@@ -1,7 +1,8 @@
 // Makes waiting pleasanter. Every page works without this file.
 //
 // A code's life is counted down; a message that is on its way is followed until it has left; a page that waits for
-// the phone moves on by itself, without a reload; the key of an app can be copied.
+// the phone moves on by itself, without a reload; the key of an app can be copied;
+// a sheet can be printed.
 "use strict";
 
 const ANSWER_MS = 60000; // longest wait for an answer
@@ -91,8 +92,16 @@ function offerCopy() {
   });
 }
 
+function offerPrint() {
+  const button = document.querySelector("[data-print]");
+  if (!button) return;
+  button.hidden = false;
+  button.addEventListener("click", () => print());
+}
+
 countDown();
 offerCopy();
+offerPrint();
 followMessage();
 const waits = document.querySelector("#notices[data-waits]");
 if (waits) waitForPhone(waits.dataset.waits);

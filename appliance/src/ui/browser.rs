@@ -20,7 +20,8 @@ const LANGUAGE_AGE_S: u32 = 180 * 24 * 3600;
 /// Longest cookie header that is looked at, in bytes.
 const COOKIES_MAX: usize = 8 * 1024;
 
-fn cookie<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
+/// The value of a cookie.
+pub(super) fn cookie<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
     let cookies = headers.get(header::COOKIE)?.to_str().ok().filter(|text| text.len() <= COOKIES_MAX)?;
     cookies.split(';').find_map(|pair| pair.trim().strip_prefix(name).and_then(|rest| rest.strip_prefix('=')))
 }
@@ -39,8 +40,7 @@ pub(super) fn language(headers: &HeaderMap) -> Option<&str> {
 /// The cookie that keeps a language.
 pub(super) fn keep_language(lang: &str, secure: bool) -> HeaderValue {
     let secure = if secure { "; Secure" } else { "" };
-    let text =
-        format!("{LANGUAGE}={lang}; Path=/ui; HttpOnly; SameSite=Lax; Max-Age={LANGUAGE_AGE_S}{secure}");
+    let text = format!("{LANGUAGE}={lang}; Path=/; HttpOnly; SameSite=Lax; Max-Age={LANGUAGE_AGE_S}{secure}");
     HeaderValue::from_str(&text).expect("a language tag is header text")
 }
 

@@ -1,4 +1,4 @@
-//! Pages for people: every step of a flow, the links in messages, the self-service.
+//! Pages for people: every step of a flow, the links in messages, the self-service, enrolments and their desk.
 //!
 //! Rendered here; nothing is loaded from outside. Every page works without script: one file of our own only makes
 //! waiting pleasanter. A page's path follows the step that its flow
@@ -19,12 +19,16 @@ use crate::flows::journey::{self, Door, Input, Start, View};
 use crate::flows::{FlowError, parse_handle};
 
 mod browser;
+mod desk;
+mod enrol;
 mod limit;
 mod link;
 mod page;
 mod portal;
+mod sheet;
 mod statics;
 mod step;
+mod when;
 
 use browser::Visitor;
 use page::{Page, Said, respond};
@@ -48,7 +52,15 @@ pub fn routes(api: &Arc<Api>) -> Router<Arc<Api>> {
         .route("/ui/self", get(portal::show).post(portal::act))
         .route("/ui/language/{lang}", get(choose_language))
         .route("/ui/l/{token}", get(link::show).post(link::decide))
-        .route("/ui/{*nothing}", any(nowhere));
+        .route("/ui/enrol", get(enrol::home).post(enrol::home))
+        .route("/ui/enrol/request", get(enrol::request).post(enrol::request))
+        .route("/ui/enrol/factor", get(enrol::factor).post(enrol::factor))
+        .route("/ui/enrol/possession", get(enrol::possession).post(enrol::possession))
+        .route("/ui/enrol/code", get(enrol::code).post(enrol::code))
+        .route("/ui/enrol/appointment", get(enrol::appointment).post(enrol::appointment))
+        .route("/ui/enrol/vouch", get(enrol::vouch).post(enrol::vouch))
+        .route("/ui/{*nothing}", any(nowhere))
+        .merge(desk::routes());
     for path in step::PATHS {
         router = router.route(path, get(show).post(answer));
     }
@@ -167,7 +179,9 @@ async fn choose_language(
     Path(lang): Path<String>,
     Query(back): Query<Back>,
 ) -> Response {
-    let known = ["/ui/login", "/ui/register", "/ui/self"].into_iter().chain(step::PATHS);
+    let known = ["/ui/login", "/ui/register", "/ui/self", enrol::HOME, desk::HOME, desk::LOGIN]
+        .into_iter()
+        .chain(step::PATHS);
     let to = known.into_iter().find(|path| *path == back.to).unwrap_or("/ui/login");
     let mut response = Redirect::to(to).into_response();
     let app = api.appliance();

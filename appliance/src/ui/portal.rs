@@ -8,6 +8,7 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Redirect, Response};
 
 use super::browser::{self, Visitor};
+use super::enrol;
 use super::page::{Page, Said, respond};
 use super::{act as run, begin, languages};
 use crate::api::Api;
@@ -20,6 +21,8 @@ struct Portal {
     title: String,
     intro: String,
     offers: Vec<Offered>,
+    /// Whether a factor can be asked for.
+    enrols: bool,
     csrf: String,
 }
 
@@ -41,9 +44,10 @@ pub(super) async fn show(State(api): State<Arc<Api>>, headers: HeaderMap) -> Res
         let lang = chosen.map_or(lang, str::to_owned);
         let mut page = Page::new(app, &lang);
         page.here = Some("/ui/self");
+        let enrols = enrol::is_offered(app);
         let title = page.text("portal-title");
         let intro = page.text_with("portal-intro", &[("user", user.as_str())]);
-        Ok(respond(StatusCode::OK, &Portal { page, title, intro, offers, csrf: visitor.csrf() }))
+        Ok(respond(StatusCode::OK, &Portal { page, title, intro, offers, enrols, csrf: visitor.csrf() }))
     })
     .await
 }
