@@ -26,13 +26,6 @@ const OPEN: &[(&str, &str)] = &[
     ("OATH-12", "a statement about other people's apps; it stands in `docs/operating.md`"),
     ("OATH-14", "there is nothing that exports secrets: `docs/openapi.json` lists all there is"),
     ("OATH-15", "there is no app"),
-    ("BIND-02", "not yet: `/ui/enrol/request`; the API and the command line are there"),
-    ("BIND-07", "not yet: `/ui/enrol/factor`; the API and the command line are there"),
-    (
-        "BIND-11",
-        "not yet: `/ui/enrol/appointment` and `/desk/calendar`; the API and the command line are there",
-    ),
-    ("BIND-36", "not yet: the wizard `/desk/vet`; the order is kept by the API and the command line"),
     ("COMB-46", "a statement about another product's editions"),
 ];
 

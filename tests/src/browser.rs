@@ -254,6 +254,14 @@ impl Browser {
         self.wait(&css, field.send_keys(text));
     }
 
+    /// Chooses one of several, or ticks a box; the page stays.
+    #[track_caller]
+    pub fn pick(&self, name: &str, value: &str) {
+        let css = format!("input[name=\"{name}\"][value=\"{value}\"]");
+        let box_or_circle = self.find(&css);
+        self.wait(&css, box_or_circle.click());
+    }
+
     /// Clicks on what leads to another page, and waits for that one.
     #[track_caller]
     pub fn click(&self, css: &str) {

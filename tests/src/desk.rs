@@ -34,11 +34,19 @@ impl Desk {
     /// # Panics
     /// When something does not start.
     pub fn open(config: &str) -> Option<Desk> {
+        Desk::open_with(RigOptions::with_modem(), config)
+    }
+
+    /// The same with other options.
+    ///
+    /// # Panics
+    /// When something does not start.
+    pub fn open_with(options: RigOptions, config: &str) -> Option<Desk> {
         if !rustix::process::geteuid().is_root() {
             eprintln!("desk: not root, nothing is tried");
             return None;
         }
-        let bench = Bench::start_with(RigOptions::with_modem(), &format!("{ALONE}{config}"));
+        let bench = Bench::start_with(options, &format!("{ALONE}{config}"));
         let rig = &bench.rig;
         fs::set_permissions(rig.path(""), fs::Permissions::from_mode(0o711)).expect("own scratch directory");
         // The built binary may lie where others cannot go.

@@ -9,7 +9,9 @@ use tests::forms::Visitor;
 use tests::time::unix_s;
 use tests::{Appliance, RigOptions, Secret, letter};
 
+mod desk;
 mod email;
+mod enrol;
 mod hosted;
 mod keyboard;
 mod link;

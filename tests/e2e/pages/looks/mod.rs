@@ -10,6 +10,7 @@ use super::base;
 
 mod beginners;
 mod changes;
+mod desk;
 mod logins;
 mod own;
 mod phones;
@@ -19,6 +20,9 @@ mod theme;
 const TAB: &str = "\u{E004}";
 /// What a keyboard must reach.
 const REACHABLE: &str = "a[href], button:not([hidden]), input:not([type=hidden]), textarea";
+
+/// Further stops of Tab within a field for a day or a time.
+const DATE_STOPS: usize = 4;
 
 /// Looks at each page from all sides and keeps what it finds.
 struct Judge<'b> {
@@ -83,14 +87,20 @@ impl Judge<'_> {
 
     /// Tab reaches everything that can be used, in the order of the page (WCAG 2.1.1, 2.4.3).
     fn by_keyboard(&mut self, name: &str) {
-        let all = self.browser.count(REACHABLE);
+        // Of circles that belong together Tab reaches the chosen one, else the first; the arrows reach the others.
         let follow = format!(
-            "window.reached = []; const all = [...document.querySelectorAll('{REACHABLE}')]; \
-             document.addEventListener('focusin', event => reached.push(all.indexOf(event.target)))"
+            "window.reached = []; const first = one => one.type !== 'radio' || one.checked || \
+             document.querySelector(`input[name=${{one.name}}]:checked`) === null && \
+             document.querySelector(`input[name=${{one.name}}]`) === one; \
+             const all = [...document.querySelectorAll('{REACHABLE}')].filter(first); \
+             document.addEventListener('focusin', event => reached.push(all.indexOf(event.target))); \
+             return all.length"
         );
-        self.browser.run(&follow, Vec::new());
+        let all = self.browser.run(&follow, Vec::new()).as_u64().expect("a count");
+        let all = usize::try_from(all).expect("a few");
+        let parts = self.browser.count("input[type=date], input[type=time]") * DATE_STOPS;
         // From wherever the focus is to the end, around, and through all.
-        self.browser.keys(&TAB.repeat(all * 2 + 2));
+        self.browser.keys(&TAB.repeat((all + parts) * 2 + 2));
         let reached = self.browser.run("return reached", Vec::new());
         let reached: Vec<i64> = serde_json::from_value(reached).expect("a list of places");
         let reached: Vec<i64> = reached.into_iter().skip_while(|at| *at != 0).take(all).collect();
