@@ -215,6 +215,34 @@ fn a_token_from_stock_is_handed_over() {
     assert_eq!(reasons(&desk, "desk.refused"), ["enrol.no_user", "enrol.not_usable"]);
 }
 
+/// BIND-35: who has logged in with less than a request aims at does not vet it, whatever else that person holds. Red when
+/// the level of the login is not looked at.
+#[test]
+fn nobody_vets_above_the_own_login() {
+    let Some(desk) = desk("") else { return };
+    let rig = desk.rig();
+    let _of_ann = authority(&desk, "ann", ANN, "CST-000001", 0);
+    rig.phone("ann", ALICE);
+    rig.user("carol");
+    let ann = Browser::open(&base(rig));
+    ann.go("/desk/login");
+    ann.click("button.primary");
+    ann.submit(&[("username", "ann"), ("password", super::PASSWORD)]);
+    ann.click("button[value=SMS]");
+    ann.submit(&[("otp", &rig.modem().await_message(ALICE, 1).code())]);
+    ann.at("/desk");
+    for (way, may) in [("on_premise:3", false), ("on_premise:2", true)] {
+        ann.go("/desk/request");
+        ann.pick("way", way);
+        ann.submit(&[("user", "carol")]);
+        assert_eq!(step(&ann), "begin");
+        ann.submit(&[]);
+        assert_eq!(ann.error().as_deref(), (!may).then_some("enrol.ra_loa_too_low"), "{way}");
+        assert_eq!(step(&ann), if may { "proof" } else { "begin" }, "{way}");
+    }
+    assert_eq!(reasons(&desk, "desk.refused"), ["enrol.ra_loa_too_low"]);
+}
+
 /// The token of another seat's forms.
 fn of_another(desk: &Desk, browser: &Browser) -> String {
     copy_of(desk, browser).go("/desk").csrf()

@@ -4,6 +4,7 @@ use serde_json::json;
 use tests::browser::Browser;
 use tests::{PATIENCE, wait_until};
 
+use super::enrol::{ANN, authority, desk, go_in, step};
 use super::{App, PASSWORD, PHONE, base, registered, site};
 
 const TABLES: &str = r#"
@@ -33,6 +34,7 @@ steps = ["sms:code"]
 /// WebDriver's keys.
 const TAB: &str = "\u{E004}";
 const ENTER: &str = "\u{E007}";
+const SPACE: &str = " ";
 /// Stops on a page at the most.
 const STOPS_MAX: usize = 40;
 
@@ -111,4 +113,35 @@ fn a_login_and_a_registration_without_a_pointer() {
     browser.keys(ENTER);
     browser.await_path("/ui/done");
     assert!(rig.show_user("alice")["phone_masked"].as_str().expect("a phone").ends_with("0001"));
+}
+
+/// BIND-36, WCAG 2.1, 2.1.1, 2.1.2, 2.4.7: a request of the desk's own, and the comparison with a document. Red when an
+/// answer cannot be chosen, or when the focus on it is not seen.
+#[test]
+fn a_document_is_compared_without_a_pointer() {
+    let Some(desk) = desk("") else { return };
+    let mut of_ann = authority(&desk, "ann", ANN, "CST-000001", 0);
+    desk.rig().user("carol");
+    let browser = Browser::open(&base(desk.rig()));
+    go_in(&browser, "ann", &mut of_ann);
+    browser.go("/desk/request");
+    tab_to(&browser, "input user");
+    browser.keys(&format!("carol{TAB}{SPACE}{TAB}{TAB}Carol Example{ENTER}"));
+    browser.await_element("[data-step=begin]");
+    tab_to(&browser, "input place");
+    browser.keys(&format!("Desk 3{ENTER}"));
+    browser.await_element("[data-step=proof]");
+    tab_to(&browser, "input document");
+    let ring = "return getComputedStyle(document.activeElement).outlineStyle";
+    assert_eq!(browser.run(ring, Vec::new()), "solid", "the focus is seen");
+    browser.keys(&format!("{SPACE}{TAB}CH{TAB}X12345"));
+    for question in ["not_expired", "name_match", "photo_match", "security_features"] {
+        tab_to(&browser, &format!("input {question}"));
+        browser.keys(SPACE);
+    }
+    tab_to(&browser, "input compared");
+    browser.keys(SPACE);
+    browser.keys(&format!("{TAB}{ENTER}"));
+    browser.await_element("[data-step=record]");
+    assert_eq!(step(&browser), "record");
 }
