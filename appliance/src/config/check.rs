@@ -105,10 +105,10 @@ pub(super) fn check(text: &str, mut file: File) -> Result<Config, Vec<Finding>> 
     c.absolute(&file.state_dir, "state_dir");
     public_url(&mut c, file.public_url.as_ref());
     let has_modem = !file.modem.is_empty();
-    let idle_keys =
-        [("hsm.sandbox", file.hsm.sandbox.is_some()), ("hsm.paths_rw", !file.hsm.paths_rw.is_empty())];
-    let idle_keys = idle_keys.into_iter().filter(|(_, there)| *there).map(|(key, _)| key).collect();
-    let issuer = issuer(&mut c, file.issuer);
+    let idle_keys = idle_keys(&file.hsm);
+    let issuer = issuer(&mut c, file.issuer.take());
+    let has_push = file.push.is_some();
+    let (push, delivery) = phones(&mut c, &mut file, &issuer);
     let hsm = hsm(&mut c, file.hsm);
     if file.listen.is_empty() {
         c.find(&file.state_dir, "listen", "there is no [[listen]]: nobody could speak to the daemon");
@@ -116,14 +116,6 @@ pub(super) fn check(text: &str, mut file: File) -> Result<Config, Vec<Finding>> 
     let listeners = file.listen.into_iter().filter_map(|listen| listener(&mut c, listen)).collect();
     let modems = modems(&mut c, file.modem);
     let limits = limits(&mut c, file.limits);
-    let push_url = file.public_url.as_ref().map(|url| url.get_ref().clone());
-    let secret_hex = file.oath.secret_hex.take();
-    let has_push = file.push.is_some();
-    let ways = file.push.as_mut().map(|push| std::mem::take(&mut push.as_mut().delivery)).unwrap_or_default();
-    let delivery = push_delivery::check(&mut c, ways);
-    let transports = delivery.transports();
-    let rest = push::Rest { name: &issuer, public_url: push_url.as_deref(), secret_hex, transports };
-    let push = push::check(&mut c, file.mfa, file.push, rest);
     let (window, questions, soft) = oath(&mut c, file.oath);
     let notices = notices(&file.sms);
     let Parts { terms, sms_message, registration, number, sms_limits } = sms(&mut c, file.sms);
@@ -179,6 +171,29 @@ pub(super) fn check(text: &str, mut file: File) -> Result<Config, Vec<Finding>> 
             Err(c.findings)
         }
     }
+}
+
+/// Keys that are read and not acted on yet.
+fn idle_keys(hsm: &file::Hsm) -> Vec<&'static str> {
+    let keys = [("hsm.sandbox", hsm.sandbox.is_some()), ("hsm.paths_rw", !hsm.paths_rw.is_empty())];
+    keys.into_iter().filter(|(_, there)| *there).map(|(key, _)| key).collect()
+}
+
+/// `[mfa]`, `[push]` and the ways to phones.
+fn phones(
+    c: &mut Checker<'_>,
+    file: &mut File,
+    issuer: &str,
+) -> (Option<push::Push>, push_delivery::Delivery) {
+    let ways = file.push.as_mut().map(|push| std::mem::take(&mut push.as_mut().delivery)).unwrap_or_default();
+    let delivery = push_delivery::check(c, ways);
+    let rest = push::Rest {
+        name: issuer,
+        public_url: file.public_url.as_ref().map(|url| url.get_ref().as_str()),
+        secret_hex: file.oath.secret_hex.take(),
+        transports: delivery.transports(),
+    };
+    (push::check(c, file.mfa.take(), file.push.take(), rest), delivery)
 }
 
 fn public_url(c: &mut Checker<'_>, url: Option<&Spanned<String>>) {

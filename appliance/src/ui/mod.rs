@@ -227,7 +227,13 @@ async fn show(State(api): State<Arc<Api>>, uri: axum::http::Uri, headers: Header
         let mut view = view.ok_or(FlowError::NotFound("flow"))?;
         // A waiting page goes on by itself once the phone has decided (SMS-38).
         if view.asked == journey::Asked::SmsWait && view.decided || step::is_decided(&view) {
-            view = journey::act(app, &Door::Browser(&visitor.key), &visitor.flow, Input::Continue)?;
+            view = match journey::act(app, &Door::Browser(&visitor.key), &visitor.flow, Input::Continue) {
+                // Another tab of this browser was first.
+                Err(FlowError::Conflict(_)) => {
+                    visited(app, Some(&visitor))?.ok_or(FlowError::NotFound("flow"))?
+                }
+                acted => acted?,
+            };
         }
         if view.redirect.is_some() || step::path(&view) != uri.path() {
             return Ok(go_to(&view));

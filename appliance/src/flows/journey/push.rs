@@ -11,8 +11,6 @@ use super::sms::LIMITED;
 use crate::flows::push::{ask, recovery};
 use crate::flows::verify::Verdict;
 use crate::flows::{FlowError, challenge as sent};
-use crate::store::challenge::ChallengeRow;
-use crate::store::push_device;
 
 /// When the page offers a code instead, in milliseconds after the push was made (COMB-05).
 const INSTEAD_AFTER_MS: i64 = 10_000;
@@ -65,20 +63,22 @@ impl Walk<'_> {
     /// flow.
     pub(super) fn take_push(&mut self, rule: PushRule, id: &Id) -> Result<(), FlowError> {
         let found = sent::checked(self.app, id)?;
-        let state = found.as_ref().map(|row| row.progress.aged(&self.now).state);
-        match (state, found) {
-            (Some(State::Verified), Some(row)) => {
-                let loa = self.loa_of_phone(&row)?;
-                self.shown(Evidence::Push, loa);
+        match found.map(|row| row.progress.aged(&self.now).state) {
+            Some(State::Verified) => {
+                match sent::verify(self.app, &self.caller, id, "")? {
+                    Verdict::Accept { loa, .. } => self.shown(Evidence::Push, loa),
+                    // The phone was revoked meanwhile, or the approval has served already.
+                    Verdict::Reject => self.wrong(EXPIRED),
+                }
                 Ok(())
             }
-            (Some(State::Delivering | State::Waiting), _) => Ok(()),
-            (Some(State::Denied), _) => {
+            Some(State::Delivering | State::Waiting) => Ok(()),
+            Some(State::Denied) => {
                 self.kept.journey.fail(DENIED);
                 Ok(())
             }
-            (Some(State::Failed), _) => self.unanswered(rule, FAILED),
-            (Some(State::Superseded), _) => {
+            Some(State::Failed) => self.unanswered(rule, FAILED),
+            Some(State::Superseded) => {
                 self.wrong(SUPERSEDED);
                 Ok(())
             }
@@ -95,13 +95,6 @@ impl Walk<'_> {
             self.wrong(key);
         }
         Ok(())
-    }
-
-    /// Level of the phone that answered.
-    fn loa_of_phone(&self, row: &ChallengeRow) -> Result<f64, FlowError> {
-        let Wanted::Push { device, .. } = &row.wanted else { return Err(FlowError::NotFound("push")) };
-        let phone = self.app.store.read(|c| push_device::by_id(c, device))?;
-        Ok(phone.ok_or(FlowError::NotFound("phone"))?.loa)
     }
 
     /// What the page of a push shows.

@@ -98,11 +98,10 @@ impl Walk<'_> {
         Ok(())
     }
 
-    fn bare(&self) -> Result<View, FlowError> {
+    /// What every step shows.
+    fn blank(&self, asked: Asked) -> View {
         let journey = &self.kept.journey;
-        let at = &journey.at;
-        let asked = asked(at).ok_or(FlowError::Busy)?;
-        let mut view = View {
+        View {
             flow: self.row.id,
             definition: self.definition.id.clone(),
             purpose: self.definition.purpose,
@@ -138,7 +137,12 @@ impl Walk<'_> {
             lang: self.kept.lang.clone(),
             outcome: None,
             redirect: self.kept.redirect.clone(),
-        };
+        }
+    }
+
+    fn bare(&self) -> Result<View, FlowError> {
+        let at = &self.kept.journey.at;
+        let mut view = self.blank(asked(at).ok_or(FlowError::Busy)?);
         match at {
             At::Select(options) => view.options = offered(options),
             At::Migrate { options, can_skip } => {
