@@ -370,6 +370,10 @@ impl Journey {
             Step::Push(_) => self.fail(NO_PHONE),
             Step::Recovery if self.evidence.contains(&Evidence::Recovery) => {}
             Step::Recovery => return Some(Next::Do(Effect::AskRecovery)),
+            // Who has a code to show shows it first: a password alone adds no second phone to what is there.
+            Step::MfaRegister { .. } if !facts.has_push && self.has_unshown_code(facts) => {
+                self.first([Step::Oath, step]);
+            }
             Step::MfaRegister { kind, replace } => {
                 return Some(Next::Do(Effect::BeginMfa { kind, replace }));
             }
@@ -393,6 +397,11 @@ impl Journey {
             _ => {}
         }
         None
+    }
+
+    fn has_unshown_code(&self, facts: &Facts) -> bool {
+        let second = [Evidence::Sms, Evidence::Otp, Evidence::Push, Evidence::Recovery];
+        (facts.has_oath || facts.has_hardware) && !self.evidence.iter().any(|shown| second.contains(shown))
     }
 
     /// Offers what holds; a single option needs no question (OATH-21).

@@ -80,9 +80,6 @@ impl Buckets {
     }
 
     fn take(&mut self, about: &str, now: Instant) -> bool {
-        if !self.all.take(ALL, now) {
-            return false;
-        }
         let mut hasher = DefaultHasher::new();
         about.hash(&mut hasher);
         let key = hasher.finish();
@@ -92,7 +89,9 @@ impl Buckets {
         if self.each.len() >= REMEMBERED_MAX && !self.each.contains_key(&key) {
             return false;
         }
+        // One name that is repeated takes nothing from the others.
         self.each.entry(key).or_insert(Bucket { left: EACH.burst, at: now }).take(EACH, now)
+            && self.all.take(ALL, now)
     }
 }
 

@@ -308,7 +308,11 @@ fn phones(c: &mut Checker<'_>, at: &Spanned<String>, purpose: Purpose, steps: &[
             "a new user has no phone and no recovery codes yet: use a self-service afterwards",
         );
     }
-    let first = steps.iter().position(|step| any(std::slice::from_ref(step), needy));
+    // With recovery codes, what a code may stand for is no factor before it.
+    let first = steps.iter().position(|step| {
+        let step = std::slice::from_ref(step);
+        any(step, needy) || recovery_codes && any(step, |step| matches!(step, Step::Push(_) | Step::Oath))
+    });
     let before = &steps[..first.unwrap_or(steps.len())];
     if purpose == Purpose::Login && wants && !any(before, shows) {
         c.find(at, "flow.steps", "recovery and mfa-register need a factor before them");

@@ -1,5 +1,6 @@
 //! A phone is registered at the first login, asked at the next, silent, lost and replaced: each as its user meets it.
 
+use serde_json::json;
 use tests::browser::{Browser, BrowserOptions};
 use tests::device::{Choice, Notice, Personality};
 use tests::flow::example;
@@ -7,7 +8,7 @@ use tests::handset::Handset;
 use tests::time::{unix_ms, unix_s};
 use tests::{Appliance, PATIENCE, RigOptions, wait_until};
 
-use super::{NEWCOMERS, base, log_in, registered};
+use super::{App, NEWCOMERS, base, log_in, registered};
 
 /// The shipped example.
 fn tables() -> String {
@@ -197,4 +198,21 @@ fn with_script_the_page_waits_without_a_reload() {
     wait_until(PATIENCE, "a code instead", || browser.has("button[value=code]").then_some(()));
     assert!(browser.is_marked(), "the same document");
     approve(&browser, &mut handset, account);
+}
+
+/// D-34, A17. Red when a password alone adds a phone to an account that has another factor.
+#[test]
+fn a_password_alone_adds_no_phone_to_a_token() {
+    let rig = site("");
+    registered(&rig, "alice");
+    let token = rig.token("alice", &json!({"type": "totp"}));
+    let browser = Browser::open(&base(&rig));
+    log_in(&browser, "alice");
+    browser.at("/ui/oath/verify");
+    assert!(!browser.has(".qr"));
+    let mut app = App::of(&token.secret);
+    browser.submit(&[("otp", &app.code())]);
+    // An app that is there is what would be registered twice (COMB-40): the login goes on without it.
+    browser.at("/ui/done");
+    assert!(rig.events("type=mfa.registration_started").is_empty());
 }

@@ -156,12 +156,14 @@ impl Check {
 }
 
 impl Progress {
-    /// 1: it is asked for. Who asks for themselves has shown a first factor.
+    /// 1: it is asked for. Who asks for themselves has shown a first factor; so has the user of every method in which
+    /// nobody looks at the person.
     ///
     /// # Errors
     /// [`Refusal::NoFirstFactor`] without it.
     pub fn requested(order: &Order, first_factor: bool, now: &Now) -> Result<Self, Refusal> {
-        if order.by.is_self() && !first_factor {
+        let by_other = order.method.needs_person() || order.method == Method::Letter;
+        if !first_factor && (order.by.is_self() || !by_other) {
             return Err(Refusal::NoFirstFactor);
         }
         let begun = Progress {

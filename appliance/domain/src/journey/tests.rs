@@ -220,6 +220,16 @@ fn a_registration_shows_its_codes_before_the_flow_goes_on() {
     let begin = Effect::BeginMfa { kind: Kind::Combined, replace: false };
     assert_eq!(journey.next(Some(&FACTS)), Next::Do(begin));
     journey.registering_phone(Kind::Combined, false, [6; 16]);
+    let hard = Facts { has_hardware: true, ..FACTS };
+    let mut other = Journey::start(&definition(vec![
+        Step::Password,
+        Step::MfaRegister { kind: Kind::Push, replace: true },
+    ]));
+    other.next(None);
+    other.shown(Evidence::Password, 1.0);
+    assert_eq!((other.next(Some(&hard)), &other.at), (Next::Ask, &At::Oath), "what is there is shown first");
+    other.shown(Evidence::Otp, 2.0);
+    assert!(matches!(other.next(Some(&hard)), Next::Do(Effect::BeginMfa { .. })));
     let mut bare = journey.clone();
     bare.phone_registered([6; 16], false);
     assert_eq!(bare.at, At::Between);

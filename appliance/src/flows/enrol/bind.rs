@@ -5,7 +5,7 @@ use domain::enrol::policy::Activator;
 use domain::enrol::{Activity, Level, Progress, RULE_VERSION, Refusal, State};
 use domain::event::Event;
 use domain::names::Serial;
-use domain::token::{Id, Lifecycle, MovingState};
+use domain::token::{Class, Id, Lifecycle, MovingState};
 use hsm::MacPurpose;
 use serde_json::{Value, json};
 
@@ -36,6 +36,11 @@ pub fn hand_over(app: &Appliance, caller: &Caller, id: &Id, serial: &Serial) -> 
         Ok(judged) => judged,
         Err(refusal) => return Err(work.refuse(doing, refusal)?),
     };
+    let from_stock = row.user_id.is_none() || work.progress().item == Some(row.id);
+    if row.class != Class::Hard || !from_stock {
+        let text = format!("{serial} is no hardware token from stock");
+        return Err(FlowError::Conflict(text));
+    }
     possession::usable_for(&work, &row)?;
     if row.user_id.is_none() {
         provision::room_for(app, caller, &work.owner)?;
@@ -116,8 +121,14 @@ impl Effect {
 
     fn of_phone(work: &Work<'_>, item: &Id, level: Level) -> Result<Self, FlowError> {
         let app = work.app;
-        let bound = phones::of_user(app, &work.owner.id)?.filter(|bound| bound.id == *item);
+        let bound = phones::of_user(app, &work.owner.id)?;
+        let bound = bound.filter(|bound| bound.id == *item && bound.state == phones::VERIFIED);
         let bound = bound.ok_or(FlowError::NotFound("token or phone"))?;
+        // The row is the same for another number: one that came after the proof was never shown (BIND-24).
+        if bound.registered_at > possession::shown_at(work)? {
+            let doing = Doing::new("enrol.activated", Activity::Activate).about("phone", handle(&bound.id));
+            return Err(work.refuse(doing, Refusal::TokenMismatch)?);
+        }
         let mut evidence: Value = serde_json::from_str(&bound.evidence).unwrap_or_else(|_| json!({}));
         evidence["enrolment"] = Value::from(handle(&work.row.order.id));
         evidence["rule"] = Value::from(RULE_VERSION);

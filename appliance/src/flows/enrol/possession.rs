@@ -20,7 +20,7 @@ use crate::flows::sending::{Sending, To, place};
 use crate::flows::{Caller, FlowError, challenge as sent, handle, phones};
 use crate::store::challenge::ChallengeRow;
 use crate::store::token::TokenRow;
-use crate::store::{StoreError, challenge, enrolment, event, token};
+use crate::store::{StoreError, challenge, enrolment, event, token, vetting};
 
 /// What is shown.
 pub enum Shown {
@@ -189,6 +189,22 @@ pub(super) fn usable_for(work: &Work<'_>, row: &TokenRow) -> Result<(), FlowErro
         return Err(FlowError::Conflict(format!("another enrolment holds {}", row.serial)));
     }
     Ok(())
+}
+
+/// When the factor was shown the last time, in Unix milliseconds; for one that was not shown, when it was asked for.
+///
+/// # Errors
+/// [`FlowError::Tampered`]; when the HSM or the store cannot answer.
+pub(super) fn shown_at(work: &Work<'_>) -> Result<i64, FlowError> {
+    let (app, id) = (work.app, &work.row.order.id);
+    let shows = [Some(Activity::PossessionPre), Some(Activity::PossessionBind)];
+    let steps = app.store.read(|c| vetting::steps(c, id))?;
+    let Some(step) = steps.iter().rev().find(|step| shows.contains(&step.activity) && step.result == "ok")
+    else {
+        return Ok(work.row.created_at);
+    };
+    app.check_row("a step of the enrolment", &handle(id), step.bytes(), &step.mac)?;
+    Ok(step.at)
 }
 
 /// What came of a code, and the state of the token after it.

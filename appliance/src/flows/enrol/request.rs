@@ -9,7 +9,7 @@ use zeroize::{Zeroize, ZeroizeOnDrop};
 
 use super::view::{self, View};
 use super::work::{Doing, Work, check_line};
-use super::{applicant, notice, people};
+use super::{applicant, people};
 use crate::appliance::Appliance;
 use crate::config::enrolment::is_organisation;
 use crate::flows::{Caller, FlowError, OPERATOR, users};
@@ -206,10 +206,9 @@ pub fn request(app: &Appliance, caller: &Caller, new: NewRequest) -> Result<View
     }
     let judged = Progress::requested(&work.row.order, first_factor, &work.now);
     work.go(asked, judged)?;
-    let refused = look_whether_eligible(&mut work)?;
-    let told = refused.then(|| notice::of_failure(&work)).transpose()?;
-    let told = told.map(|told| told.go(&mut work)).transpose()?;
-    let row = work.commit(move |w| told.map_or(Ok(()), |told| told.write(w)))?;
+    look_whether_eligible(&mut work)?;
+    // Who asks is told at once: a message for each refusal would let anybody spend the modem's time.
+    let row = work.commit(|_| Ok(()))?;
     app.bell.ring();
     view::of(app, caller, row)
 }

@@ -28,6 +28,8 @@ use crate::store::{challenge, event, push_device, user};
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 /// Messages of one round.
 const ROUND_MAX: usize = 64;
+/// Messages that wait, those that were put off included, of which a round is chosen.
+const QUEUED_MAX: usize = 4_096;
 /// Messages under way at once.
 const AT_ONCE: usize = 8;
 /// A message whose carrier fell over.
@@ -94,10 +96,11 @@ pub fn start(live: &Arc<Live>, switch: &Arc<Switch>) -> std::io::Result<JoinHand
 type Later = HashMap<String, (Instant, u32)>;
 
 fn round(app: &Appliance, ways: &Carriers, switch: &Switch, later: &mut Later) -> Result<(), FlowError> {
-    let queued = app.store.read(|c| push_message::queued(c, ROUND_MAX))?;
+    let queued = app.store.read(|c| push_message::queued(c, QUEUED_MAX))?;
     later.retain(|id, _| queued.iter().any(|row| row.id == *id));
     let due = |row: &MessageRow| later.get(&row.id).is_none_or(|(at, _)| *at <= Instant::now());
-    let due: Vec<MessageRow> = queued.into_iter().filter(due).collect();
+    // What is put off keeps nobody behind it from being looked at.
+    let due: Vec<MessageRow> = queued.into_iter().filter(due).take(ROUND_MAX).collect();
     for some in due.chunks(AT_ONCE) {
         if switch.is_stopped() {
             return Ok(());
@@ -107,9 +110,10 @@ fn round(app: &Appliance, ways: &Carriers, switch: &Switch, later: &mut Later) -
             let under_way: Vec<_> = some.iter().map(|row| scope.spawn(|| carry(app, ways, row))).collect();
             under_way.into_iter().map(|one| one.join().unwrap_or_else(|_| Ok(Err(ENDED)))).collect()
         });
-        for (row, came) in some.iter().zip(carried) {
-            conclude(app, row, came, later)?;
-        }
+        // All of them are written down, so that none that was sent is sent again.
+        let concluded: Vec<_> =
+            some.iter().zip(carried).map(|(row, came)| conclude(app, row, came, later)).collect();
+        concluded.into_iter().collect::<Result<(), FlowError>>()?;
     }
     Ok(())
 }

@@ -82,6 +82,10 @@ pub fn read(
     check_registration(app, row)?;
     let Ok(registration) = row.registration.codes_read() else { return Ok(None) };
     let _order = app.lock_user(&owner.id)?;
+    let now = users::find(app, &owner.name)?;
+    if now.state != users::ACTIVE || !app.store.read(|c| lives(c, row))? {
+        return Ok(None);
+    }
     let id = app.new_id()?;
     let codes = (0..CODES).map(|_| draw(app)).collect::<Result<Vec<_>, _>>()?;
     let data = codes.iter().map(|code| marked(&id, &owner.id, code)).collect();
@@ -126,12 +130,33 @@ fn draw(app: &Appliance) -> Result<RecoveryCode, FlowError> {
     Err(hsm::HsmError::Protocol.into())
 }
 
-/// Whether a user has something that codes recover: a phone or an OATH account (B.5.8).
-fn has_anything(connection: &rusqlite::Connection, user: &Id) -> Result<bool, StoreError> {
-    let soft = token::of_user(connection, user)?
-        .iter()
-        .any(|row| row.class == Class::Soft && row.state.lifecycle != Lifecycle::Revoked);
-    Ok(soft || !push_device::living_of(connection, user)?.is_empty())
+/// Whether a user has something that the codes of `set` recover: a phone or an OATH account that was there when they were
+/// drawn (B.5.8). What came after the last of those had ended brings no code back.
+fn has_anything(connection: &rusqlite::Connection, set: &RecoveryRow) -> Result<bool, StoreError> {
+    let soft = token::of_user(connection, &set.user_id)?.iter().any(|row| {
+        row.class == Class::Soft
+            && row.state.lifecycle != Lifecycle::Revoked
+            && row.created_at <= set.created_at
+    });
+    let phones = push_device::living_of(connection, &set.user_id)?;
+    Ok(soft || phones.iter().any(|row| row.created_at <= set.created_at))
+}
+
+/// A set, and whether it has something to recover.
+fn with_use(
+    connection: &rusqlite::Connection,
+    set: Option<RecoveryRow>,
+) -> Result<(Option<RecoveryRow>, bool), StoreError> {
+    let any = set.as_ref().map_or(Ok(false), |set| has_anything(connection, set))?;
+    Ok((set, any))
+}
+
+/// Whether what a registration has made is still there.
+fn lives(connection: &rusqlite::Connection, row: &RegistrationRow) -> Result<bool, StoreError> {
+    let phone = row.device_id.map(|id| push_device::by_id(connection, &id)).transpose()?.flatten();
+    let token = row.token_id.map(|id| token::by_id(connection, &id)).transpose()?.flatten();
+    Ok(phone.is_some_and(|row| row.lifecycle != Lifecycle::Revoked)
+        || token.is_some_and(|row| row.state.lifecycle != Lifecycle::Revoked))
 }
 
 /// How many codes a user has left; none without a set that is good.
@@ -139,8 +164,7 @@ fn has_anything(connection: &rusqlite::Connection, user: &Id) -> Result<bool, St
 /// # Errors
 /// When the HSM or the store cannot answer; [`FlowError::Tampered`].
 pub fn left(app: &Appliance, owner: &UserRow) -> Result<Option<usize>, FlowError> {
-    let (row, any) =
-        app.store.read(|c| Ok((recovery::live_of(c, &owner.id)?, has_anything(c, &owner.id)?)))?;
+    let (row, any) = app.store.read(|c| with_use(c, recovery::live_of(c, &owner.id)?))?;
     let Some(row) = row.filter(|_| any) else { return Ok(None) };
     check(app, &row)?;
     Ok((row.set.state() == rules::State::Active).then(|| row.set.left()))
@@ -225,7 +249,7 @@ pub(in crate::flows) fn verify(
     if let Err(reason) = app.admit(caller, owner, &now)? {
         return refuse(reason);
     }
-    let (found, any) = app.store.read(|c| Ok((recovery::by_id(c, set)?, has_anything(c, &row.user_id)?)))?;
+    let (found, any) = app.store.read(|c| with_use(c, recovery::by_id(c, set)?))?;
     let Some(codes) = found.filter(|codes| codes.user_id == row.user_id && any) else {
         return refuse(Reason::Revoked);
     };

@@ -8,7 +8,7 @@ use push::label::Account;
 use push::uri::Look;
 use zeroize::Zeroizing;
 
-use super::super::{Caller, FlowError, handle, users};
+use super::super::{Caller, FlowError, handle, phones, users};
 use super::{prepared, refused, settings};
 use crate::appliance::Appliance;
 use crate::store::StoreError;
@@ -64,6 +64,8 @@ pub(super) struct Former {
     pub(super) tokens: Vec<TokenRow>,
     /// Living tokens of every class.
     living: usize,
+    /// The highest level of all that the user has, of whatever kind.
+    standing: f64,
 }
 
 impl Former {
@@ -73,21 +75,18 @@ impl Former {
             app.store.read(|c| Ok((push_device::living_of(c, &owner.id)?, token::of_user(c, &owner.id)?)))?;
         tokens.retain(|row| row.state.lifecycle != Lifecycle::Revoked);
         let living = tokens.len();
-        tokens.retain(|row| row.class == Class::Soft);
-        Ok(Former {
-            devices: if kind == Kind::Oath { Vec::new() } else { devices },
-            tokens: if kind == Kind::Push { Vec::new() } else { tokens },
-            living,
-        })
+        let number = phones::of_user(app, &owner.id)?.filter(|bound| bound.state == phones::VERIFIED);
+        let levels = devices.iter().map(|row| row.loa).chain(tokens.iter().map(|row| row.loa));
+        let standing = levels.chain(number.map(|bound| bound.loa)).fold(0.0, f64::max);
+        // A phone's other half is on the same phone: it goes with it.
+        let halves: Vec<Id> = devices.iter().filter_map(|row| row.pair_id).collect();
+        tokens.retain(|row| row.class == Class::Soft && (kind != Kind::Push || halves.contains(&row.id)));
+        let devices = if kind == Kind::Oath { Vec::new() } else { devices };
+        Ok(Former { devices, tokens, living, standing })
     }
 
     pub(super) fn is_empty(&self) -> bool {
         self.devices.is_empty() && self.tokens.is_empty()
-    }
-
-    fn loa(&self) -> f64 {
-        let devices = self.devices.iter().map(|row| row.loa);
-        devices.chain(self.tokens.iter().map(|row| row.loa)).fold(0.0, f64::max)
     }
 }
 
@@ -117,7 +116,8 @@ pub fn begin(app: &Appliance, caller: &Caller, name: &str, wish: &Wish) -> Resul
     if !former.is_empty() && !wish.replace {
         return Err(refuse("exists", EXISTS)?);
     }
-    if wish.loa.is_some_and(|loa| loa < former.loa()) {
+    // Also where nothing is replaced: a phone that came with less would be a way around what is there.
+    if wish.loa.is_some_and(|loa| loa < former.standing) {
         let text = "what is there counts for more than this session: log in with it, or with a recovery code";
         return Err(refuse("loa", FlowError::Forbidden(text.to_owned()))?);
     }

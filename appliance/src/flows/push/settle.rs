@@ -119,7 +119,7 @@ impl Proved<'_> {
         let ending = accounts::ending(app, &caller, owner, former.tokens)?;
         let devices = former.devices.into_iter().map(|row| super::device::revoking(app, &caller, owner, row));
         let devices = devices.collect::<Result<Vec<_>, _>>()?;
-        let codes = if prepared.recovery { recovery::superseding(app, owner)? } else { None };
+        let codes = if prepared.recovery || replaced { recovery::superseding(app, owner)? } else { None };
         let stored = registration.stored(prepared.recovery).map_err(|_| damaged())?;
         let next = sealed(
             app,
