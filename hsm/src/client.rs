@@ -12,8 +12,8 @@ use crate::HsmError;
 use crate::launch::Running;
 use crate::supervisor::Shared;
 use crate::types::{
-    AUTHENTICATE_MAX, AttributeCheck, Authenticate, Authenticated, CONFIRMATION_LEN, Compute, Enrol,
-    Enrolled, HsmSettings, Info, InitSpec, Launcher, MAC_BATCH_MAX, MATCH_BATCH_MAX, MESSAGE_KEY_LEN,
+    AUTHENTICATE_MAX, AttributeCheck, Authenticate, Authenticated, CODE_MAX, CONFIRMATION_LEN, Compute,
+    Enrol, Enrolled, HsmSettings, Info, InitSpec, Launcher, MAC_BATCH_MAX, MATCH_BATCH_MAX, MESSAGE_KEY_LEN,
     MESSAGE_MAX, MacPurpose, Match, Matched, MessageKey, POINT_LEN, POLICY_MAX, Provision, Provisioned,
     RANDOM_MAX, SEAL_MAX, SIGNATURE_LEN, SIGNED_MAX, SignKey, Status,
 };
@@ -150,7 +150,9 @@ impl Hsm {
 
     /// A code for sending: HMAC-SHA256 under the token's code key of each message in turn, until one renders.
     pub fn compute(&self, compute: Compute) -> Result<Zeroizing<Vec<u8>>, HsmError> {
+        // A child that says more than a code has is not believed.
         self.bytes(Operation::Compute, &Request::Compute(compute))
+            .and_then(|code| if code.len() <= CODE_MAX { Ok(code) } else { Err(HsmError::Protocol) })
     }
 
     /// HMAC-SHA256 under the row-MAC key over each item of `data`, at most [`MAC_BATCH_MAX`], separated by
