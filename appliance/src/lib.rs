@@ -7,6 +7,7 @@ pub mod api;
 pub mod appliance;
 pub mod bell;
 mod beside;
+mod bucket;
 pub mod chores;
 pub mod cli;
 pub mod clock;

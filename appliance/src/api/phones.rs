@@ -20,6 +20,7 @@ use serde::Deserialize;
 
 use super::{Api, ApiError};
 use crate::appliance::Appliance;
+use crate::bucket::{Allowance, Bucket};
 use crate::error::FlowError;
 use crate::flows::push::{answer, poll, prove, refresh};
 
@@ -41,34 +42,6 @@ const ALL: Allowance = Allowance { burst: 2_000.0, per_s: 1_000.0 };
 /// Messages and phones that are remembered at the most.
 const REMEMBERED_MAX: usize = 20_000;
 
-#[derive(Clone, Copy)]
-struct Allowance {
-    burst: f64,
-    per_s: f64,
-}
-
-struct Bucket {
-    left: f64,
-    at: Instant,
-}
-
-impl Bucket {
-    fn refilled(&self, allowance: Allowance, now: Instant) -> f64 {
-        let passed = now.saturating_duration_since(self.at).as_secs_f64();
-        (self.left + passed * allowance.per_s).min(allowance.burst)
-    }
-
-    fn take(&mut self, allowance: Allowance, now: Instant) -> bool {
-        self.left = self.refilled(allowance, now);
-        self.at = now;
-        let there = self.left >= 1.0;
-        if there {
-            self.left -= 1.0;
-        }
-        there
-    }
-}
-
 struct Buckets {
     all: Bucket,
     each: HashMap<u64, Bucket>,
@@ -76,7 +49,7 @@ struct Buckets {
 
 impl Buckets {
     fn new(now: Instant) -> Self {
-        Buckets { all: Bucket { left: ALL.burst, at: now }, each: HashMap::new() }
+        Buckets { all: Bucket::full(ALL, now), each: HashMap::new() }
     }
 
     fn take(&mut self, about: &str, now: Instant) -> bool {
@@ -84,13 +57,13 @@ impl Buckets {
         about.hash(&mut hasher);
         let key = hasher.finish();
         if self.each.len() >= REMEMBERED_MAX {
-            self.each.retain(|_, bucket| bucket.refilled(EACH, now) < EACH.burst);
+            self.each.retain(|_, bucket| !bucket.is_full(EACH, now));
         }
         if self.each.len() >= REMEMBERED_MAX && !self.each.contains_key(&key) {
             return false;
         }
         // One name that is repeated takes nothing from the others.
-        self.each.entry(key).or_insert(Bucket { left: EACH.burst, at: now }).take(EACH, now)
+        self.each.entry(key).or_insert_with(|| Bucket::full(EACH, now)).take(EACH, now)
             && self.all.take(ALL, now)
     }
 }

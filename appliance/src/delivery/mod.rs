@@ -94,7 +94,7 @@ pub enum Why {
     #[error(transparent)]
     Address(#[from] AddressError),
     /// A way that is not switched on.
-    #[error("{0} is not set under [push.delivery]")]
+    #[error("{0} is not set")]
     Off(&'static str),
     /// A foreign push service would read it.
     #[error("the phone gave no keys, and only the configured ntfy server may read messages")]
@@ -111,6 +111,9 @@ pub enum Why {
     /// The HSM did not sign who sends it.
     #[error("the token that says who sends it was not signed")]
     Unsigned,
+    /// The try came to no end of its own: a fault of ours.
+    #[error("the push was given up by a fault; the log has more")]
+    Fault,
     /// The kernel gives no random bytes.
     #[error("the kernel gave no random bytes")]
     Random,
@@ -128,7 +131,7 @@ impl Why {
             Why::Http(HttpError::Deadline) => "deadline",
             Why::Http(HttpError::Certificate(_)) => "certificate",
             Why::Http(_) => "unreachable",
-            Why::Unsigned | Why::Random => "unavailable",
+            Why::Unsigned | Why::Random | Why::Fault => "unavailable",
         }
     }
 }

@@ -49,7 +49,7 @@ pub(super) fn call(
         },
         Route::NtfyTopic(topic) => match &settings.ntfy {
             Some(server) => below(server, &format!("/{topic}?up=1")).and_then(|url| ntfy(url, message)),
-            None => Err(Why::Off("ntfy")),
+            None => Err(Why::Off("push.delivery.ntfy")),
         },
         Route::Vendor => vendor(settings, device_id, message),
         Route::Poll(_) => return Ok(None),
@@ -108,7 +108,7 @@ fn vendor(settings: &Delivery, token: &str, message: &Message) -> Result<Call, W
     let json = ("content-type", "application/json".to_owned());
     let ttl_s = message.ttl.as_secs();
     if token.len() >= APNS_TOKEN_MIN && token.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-        let relay = settings.apns_relay.as_ref().ok_or(Why::Off("apns_relay"))?;
+        let relay = settings.apns_relay.as_ref().ok_or(Why::Off("push.delivery.apns_relay"))?;
         let body = envelope::apns(&message.jwt, &message.id, &message.alert)?;
         let ends_s = (now_s() + ttl_s).to_string();
         let headers = vec![
@@ -119,7 +119,7 @@ fn vendor(settings: &Delivery, token: &str, message: &Message) -> Result<Call, W
         ];
         return Ok(post(below(relay, &format!("/3/device/{token}"))?, headers, body));
     }
-    let relay = settings.fcm_relay.as_ref().ok_or(Why::Off("fcm_relay"))?;
+    let relay = settings.fcm_relay.as_ref().ok_or(Why::Off("push.delivery.fcm_relay"))?;
     let data: Value = serde_json::from_str(&envelope::fcm(&message.jwt, &message.id)?)
         .expect("an envelope is a JSON object");
     let android = json!({ "priority": "HIGH", "ttl": format!("{ttl_s}s") });

@@ -15,6 +15,7 @@ use parking_lot::Mutex;
 
 use super::page::{Page, Said, respond};
 use crate::api::Api;
+use crate::bucket::{Allowance, Bucket};
 
 /// Requests of one visitor at once, and how many come back in a second.
 const VISITOR: Allowance = Allowance { burst: 60.0, per_s: 5.0 };
@@ -24,34 +25,6 @@ const EVERYBODY: Allowance = Allowance { burst: 2_000.0, per_s: 500.0 };
 const RETRY_AFTER_S: HeaderValue = HeaderValue::from_static("2");
 /// Visitors that are remembered at the most.
 const VISITORS_MAX: usize = 50_000;
-
-#[derive(Clone, Copy)]
-struct Allowance {
-    burst: f64,
-    per_s: f64,
-}
-
-struct Bucket {
-    left: f64,
-    at: Instant,
-}
-
-impl Bucket {
-    fn full(allowance: Allowance, now: Instant) -> Self {
-        Bucket { left: allowance.burst, at: now }
-    }
-
-    fn take(&mut self, allowance: Allowance, now: Instant) -> bool {
-        let passed = now.saturating_duration_since(self.at).as_secs_f64();
-        self.left = (self.left + passed * allowance.per_s).min(allowance.burst);
-        self.at = now;
-        let there = self.left >= 1.0;
-        if there {
-            self.left -= 1.0;
-        }
-        there
-    }
-}
 
 struct Buckets {
     everybody: Bucket,
@@ -65,11 +38,7 @@ impl Buckets {
         }
         let Some(visitor) = visitor else { return true };
         if self.visitors.len() >= VISITORS_MAX {
-            let full = |bucket: &Bucket| {
-                bucket.left + now.saturating_duration_since(bucket.at).as_secs_f64() * VISITOR.per_s
-                    >= VISITOR.burst
-            };
-            self.visitors.retain(|_, bucket| !full(bucket));
+            self.visitors.retain(|_, bucket| !bucket.is_full(VISITOR, now));
         }
         if self.visitors.len() >= VISITORS_MAX && !self.visitors.contains_key(&visitor) {
             return true;

@@ -233,10 +233,16 @@ fn what_is_off_says_so() {
     let (fcm, apns) = ("fGq3:APA91b_x-y", "ab".repeat(32));
     let nothing = rig.carriers("", None);
     assert_eq!(nothing.carry("poll:abc", &message()), Ok(Carried::Kept));
-    assert_eq!(nothing.carry(fcm, &message()), off("fcm_relay"));
-    assert_eq!(nothing.carry(&apns, &message()), off("apns_relay"));
-    assert_eq!(nothing.carry(&format!("ntfy:{TOPIC}"), &message()), off("ntfy"));
-    assert!(nothing.carry(fcm, &message()).unwrap_err().to_string().contains("fcm_relay is not set"));
+    assert_eq!(nothing.carry(fcm, &message()), off("push.delivery.fcm_relay"));
+    assert_eq!(nothing.carry(&apns, &message()), off("push.delivery.apns_relay"));
+    assert_eq!(nothing.carry(&format!("ntfy:{TOPIC}"), &message()), off("push.delivery.ntfy"));
+    assert!(
+        nothing
+            .carry(fcm, &message())
+            .unwrap_err()
+            .to_string()
+            .contains("push.delivery.fcm_relay is not set")
+    );
     let relay = rig.server(|seen| Reply::status(if seen.target.ends_with("gone") { 404 } else { 200 }));
     let section = format!(
         "{}fcm_relay = \"https://{1}/v1/send\"\napns_relay = \"https://{1}\"\n",

@@ -33,7 +33,7 @@ const QUEUED_MAX: usize = 4_096;
 /// Messages under way at once.
 const AT_ONCE: usize = 8;
 /// A message whose carrier fell over.
-const ENDED: NotCarried = NotCarried::Never(Why::Unsigned);
+const ENDED: NotCarried = NotCarried::Never(Why::Fault);
 
 /// The ways that the configuration in effect switches on, made anew when it changes.
 #[derive(Default)]
@@ -184,7 +184,7 @@ fn carry(
     let carried = ways.carry(&reached.address, &message);
     let polls = app.config.push.as_ref().is_some_and(|push| push.poll);
     Ok(match carried {
-        Ok(Carried::Kept) if !polls => Err(NotCarried::Never(Why::Off("poll"))),
+        Ok(Carried::Kept) if !polls => Err(NotCarried::Never(Why::Off("push.poll"))),
         carried => carried,
     })
 }
