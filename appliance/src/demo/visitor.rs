@@ -54,6 +54,11 @@ impl Visitor {
         self.go(&self.path.clone(), None)
     }
 
+    /// Whether the page waits for its message to leave.
+    pub(super) fn is_delivering(&self) -> bool {
+        self.page.contains(" data-more")
+    }
+
     /// The secret that the page shows to be typed.
     ///
     /// # Errors

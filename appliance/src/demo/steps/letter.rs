@@ -44,7 +44,7 @@ pub(super) fn register(stage: &mut Stage<'_>) -> anyhow::Result<String> {
     browser.expect("/ui/number")?;
     browser.submit(&[("number", "079 000 01 02")])?;
     browser.expect("/ui/number/verify")?;
-    let code = pages::next_text(stage, BOBS_PHONE, 0)?;
+    let code = pages::next_code(stage, &mut browser, BOBS_PHONE, 0)?;
     stage.screen.note(&format!("His phone shows {code}, his letter {key}: both go on one page."))?;
     for (otp, iak) in [(pages::wrong(&code), key.as_str()), (code.clone(), NO_KEY)] {
         browser.submit(&[("otp", &otp), ("iak", iak)])?;

@@ -39,7 +39,7 @@ pub(super) fn log_in(stage: &mut Stage<'_>) -> anyhow::Result<String> {
     stage.screen.note("She chooses a code by SMS; the page waits for it.")?;
     visitor.submit(&[("option", "SMS")])?;
     visitor.expect("/ui/sms/code")?;
-    let code = next_text(stage, PHONE, before)?;
+    let code = next_code(stage, &mut visitor, PHONE, before)?;
     stage.screen.note(&format!("Her phone shows {code}."))?;
     visitor.submit(&[("otp", &wrong(&code))])?;
     ensure!(visitor.path == "/ui/sms/code", "a wrong code was taken");
@@ -97,8 +97,23 @@ pub(super) fn enrol_app(stage: &mut Stage<'_>) -> anyhow::Result<String> {
     Ok("carol's app is active since its first code".to_owned())
 }
 
+/// The code in the next text to a number, after so many. Its life has begun: the modem's word has come.
+pub(super) fn next_code(
+    stage: &mut Stage<'_>,
+    browser: &mut Visitor,
+    number: &str,
+    before: usize,
+) -> anyhow::Result<String> {
+    let code = next_text(stage, number, before)?;
+    stage.wait("the modem's word", SMS_DEADLINE, || {
+        browser.reload()?;
+        Ok((!browser.is_delivering()).then_some(()))
+    })?;
+    Ok(code)
+}
+
 /// The next text to a number, after so many.
-pub(super) fn next_text(stage: &mut Stage<'_>, number: &str, before: usize) -> anyhow::Result<String> {
+fn next_text(stage: &mut Stage<'_>, number: &str, before: usize) -> anyhow::Result<String> {
     let journal = stage.site.journal();
     stage.wait("the modem's journal", SMS_DEADLINE, || {
         let text = fs::read_to_string(&journal).unwrap_or_default();

@@ -85,7 +85,8 @@ fn find(app: &Appliance, text: &str) -> Result<Option<(ChallengeRow, UserRow)>, 
         return Err(FlowError::Tampered { what: "the link", which: handle(&row.id) });
     }
     users::check_account(app, &owner)?;
-    let open = row.progress.aged(&now).state == State::Waiting;
+    // Whoever has the link has the message, whether or not the modem has said so yet.
+    let open = matches!(row.progress.aged(&now).state, State::Delivering | State::Waiting);
     let is_link = matches!(row.wanted, Wanted::SentLink { .. });
     let fits = is_link && row.progress.send_number == send_number && owner.state == "active";
     Ok((open && fits).then_some((row, owner)))
