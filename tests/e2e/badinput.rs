@@ -258,6 +258,20 @@ fn bodies_are_bounded_and_strict() {
     assert_eq!(app.get("/healthz").status, 200, "the daemon is well");
 }
 
+/// A list that silently ignored a filter would say too much. Red when a parameter that nobody knows is passed over.
+#[test]
+fn a_filter_that_is_none_is_refused() {
+    let rig = Appliance::start(RigOptions::default());
+    let mut admin = rig.admin();
+    for list in
+        ["events?kind=sms.sent", "users?name=x", "tokens?owner=x", "letters?users=x", "enrolments?who=x"]
+    {
+        let answer = admin.get(&format!("/v1/{list}"));
+        assert_eq!((answer.status, answer.code().as_str()), (400, "malformed"), "{list}");
+        assert!(answer.text().contains("unknown field"), "{list}: {}", answer.text());
+    }
+}
+
 /// A34, T16: whoever dawdles over the headers is cut off; others are served meanwhile.
 #[test]
 fn slow_headers_are_cut_off() {

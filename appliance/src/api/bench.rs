@@ -100,6 +100,7 @@ pub(super) async fn check(
 
 /// Which part of the stock.
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Part {
     batch: Option<String>,
     #[serde(default)]

@@ -26,6 +26,7 @@ const FACTOR_INDEX: u8 = 2;
 
 /// Which enrolments.
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Asked {
     user: Option<String>,
     state: Option<String>,

@@ -19,6 +19,7 @@ use crate::store::event::{self, EventRow, Filter};
 
 /// Which events.
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Wanted {
     #[serde(default)]
     after: i64,

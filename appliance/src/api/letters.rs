@@ -25,6 +25,7 @@ const BY_MAX: usize = 64;
 
 /// Which letters.
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Wanted {
     user: Option<String>,
     kind: Option<String>,

@@ -26,6 +26,7 @@ const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
 
 /// How a secret is shown.
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Wanted {
     format: Option<String>,
 }

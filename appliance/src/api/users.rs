@@ -23,6 +23,7 @@ pub(super) const PAGE_MAX: usize = 1000;
 
 /// Which page of a list.
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Page {
     /// The cursor that the page before gave.
     #[serde(default)]
