@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
+use rusqlite::{Connection, OpenFlags};
 use serde::Deserialize;
 
 use crate::process::Owned;
@@ -43,6 +44,8 @@ pub struct EmulatedModem {
     pub port: PathBuf,
     /// Its journal.
     pub journal: PathBuf,
+    /// The store of the daemon that uses it, where that one hears what this modem says.
+    pub store: Option<PathBuf>,
     process: Owned,
 }
 
@@ -68,7 +71,7 @@ impl EmulatedModem {
             assert!(ended.is_none(), "the emulated modem ended: {ended:?}");
             port.exists().then_some(())
         });
-        EmulatedModem { port, journal, process }
+        EmulatedModem { port, journal, store: None, process }
     }
 
     /// Its pid.
@@ -86,7 +89,8 @@ impl EmulatedModem {
         self.messages().into_iter().filter(|message| message.number.as_deref() == Some(number)).collect()
     }
 
-    /// Waits for the `nth` message to a number, counted from 1.
+    /// Waits for the `nth` message to a number, counted from 1, and until the daemon has heard that it left: a code's life
+    /// begins with the modem's word (SMS-16).
     ///
     /// # Panics
     /// When it does not come in time.
@@ -100,8 +104,22 @@ impl EmulatedModem {
     /// When it does not come in time.
     pub fn await_message_within(&self, deadline: Duration, number: &str, nth: usize) -> Message {
         let what = format!("message {nth} to {number}");
-        wait_until(deadline, &what, || self.messages_to(number).into_iter().nth(nth - 1))
+        let message = wait_until(deadline, &what, || self.messages_to(number).into_iter().nth(nth - 1));
+        let Some(store) = self.store.as_ref().filter(|store| store.exists()) else { return message };
+        let store = Connection::open_with_flags(store, OpenFlags::SQLITE_OPEN_READ_ONLY).expect("the store");
+        let under_way = sending(&store);
+        wait_until(deadline, "the daemon hears of it", || {
+            let still = sending(&store);
+            (!under_way.iter().any(|id| still.contains(id))).then_some(())
+        });
+        message
     }
+}
+
+/// The messages whose fate the daemon does not know yet.
+fn sending(store: &Connection) -> Vec<Vec<u8>> {
+    let mut rows = store.prepare_cached("SELECT id FROM outbox WHERE state = 'sending'").expect("the outbox");
+    rows.query_map([], |row| row.get(0)).expect("the outbox").map(|id| id.expect("an id")).collect()
 }
 
 /// Reads a journal; a last line that is still being written is left out.

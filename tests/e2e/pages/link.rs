@@ -2,9 +2,13 @@
 
 use tests::browser::{Browser, BrowserOptions};
 use tests::forms::Visitor;
-use tests::{Appliance, Message};
 
-use super::{PASSWORD, PHONE, base, site, with_phone};
+use tests::{Appliance, Message, ModemOptions, PATIENCE, RigOptions, wait_until};
+
+use super::{NEWCOMERS, PASSWORD, PHONE, base, site, with_phone};
+
+/// The events of messages that a modem has sent for a login.
+const SENT: &str = "type=sms.challenge_sent";
 
 const LINK: &str = r#"
 [[authenticator]]
@@ -90,4 +94,24 @@ fn the_phone_rejects() {
     assert_eq!(browser.error().as_deref(), Some("link-wait.error.authentication.failed"));
     browser.click("a.primary");
     browser.await_path("/ui/login");
+}
+
+/// SMS-39: the phone is quicker than the modem's word that the message left. Red when only a challenge whose life has begun
+/// can be decided: the phone is told that its link is no good.
+#[test]
+fn a_link_is_good_as_soon_as_the_phone_has_it() {
+    let late = "[[fault]]\non = \"AT+CMGS\"\nnth = 1\ndo = \"late\"\narg = \"4s\"\n";
+    let modem = ModemOptions { faults: late.to_owned(), ..ModemOptions::emulated("m1") };
+    let options = RigOptions { pages: true, modems: vec![modem], ..RigOptions::with_modem() };
+    let rig = Appliance::start(options.config(&format!("{LINK}{NEWCOMERS}")));
+    with_phone(&rig, "alice", PHONE);
+    let mut browser = Visitor::new(rig.address);
+    browser.go("/ui/login").submit(&[("username", "alice"), ("password", PASSWORD)]).at("/ui/sms/wait");
+    let link = path_of(&rig, &rig.modem().await_message(PHONE, 1));
+    assert_eq!(rig.events(SENT).len(), 0, "the modem has said nothing yet");
+    let mut phone = Visitor::new(rig.address);
+    assert_eq!(phone.send("POST", &link, Some(&[("action", "approve")])).status, 200);
+    browser.go("/ui/sms/wait").at("/ui/done");
+    assert_eq!(phone.send("POST", &link, Some(&[("action", "approve")])).status, 404, "once");
+    wait_until(PATIENCE, "the modem's word", || (rig.events(SENT).len() == 1).then_some(()));
 }
