@@ -1,5 +1,7 @@
 //! A phone in somebody's hand: the simulated app, and the way by which it reaches an appliance. Messages are fetched.
 
+use std::time::Duration;
+
 use data_encoding::BASE64URL_NOPAD;
 use serde_json::{Value, json};
 
@@ -11,6 +13,12 @@ use crate::time::{PATIENCE, unix_ms, wait_until};
 
 /// The body of every refusal (C.2).
 pub const REFUSED: &str = r#"{"code":400,"reason":"Bad Request","message":"Bad request."}"#;
+
+/// Looks for a push soon after one another, and their pause.
+const QUICK_LOOKS: u32 = 5;
+const QUICK_PAUSE: Duration = Duration::from_millis(20);
+/// Pause of the later ones: a phone may ask once a second.
+const PAUSE: Duration = Duration::from_millis(1_100);
 
 /// A phone that fetches its messages.
 pub struct Handset {
@@ -87,7 +95,15 @@ impl Handset {
     /// When none comes, or the app does not show it.
     #[track_caller]
     pub fn notice(&mut self, account: usize) -> Notice {
-        let message = wait_until(PATIENCE, "a push", || self.messages(account).pop());
+        let mut looks = 0;
+        let message = wait_until(PATIENCE, "a push", || {
+            let found = self.messages(account).pop();
+            if found.is_none() {
+                looks += 1;
+                std::thread::park_timeout(if looks <= QUICK_LOOKS { QUICK_PAUSE } else { PAUSE });
+            }
+            found
+        });
         let text = |name: &str| message[name].as_str().expect("a text").to_owned();
         assert_eq!(message["message"], message["data"], "one shim for both systems");
         self.phone.receive(&text("messageId"), &text("message")).expect("the app shows it")
