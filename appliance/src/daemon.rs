@@ -124,7 +124,7 @@ async fn listen(
     let (stopper, stop) = watch::channel(false);
     let api = Api::new(Arc::clone(&live), recorder);
     let router = api::router(Arc::clone(&api));
-    let phones = api::phones::router(api);
+    let phones = api::phones::router(Arc::clone(&api));
     let mut listeners = Vec::new();
     for listener in &live.current().config.listeners {
         let bound =
@@ -146,6 +146,7 @@ async fn listen(
     }
     tracing::info!("stopping");
     notify(&[sd_notify::NotifyState::Stopping]);
+    api.stop_waiting();
     stopper.send_replace(true);
     for listener in listeners {
         listener.await?;

@@ -1,6 +1,7 @@
 //! The API: routes on one screen, and how a blocking act is run for an async request.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::Router;
@@ -62,12 +63,25 @@ pub struct Api {
     live: Arc<Live>,
     places: Arc<Semaphore>,
     prometheus: PrometheusHandle,
+    stopping: AtomicBool,
 }
 
 impl Api {
     /// Puts the parts together.
     pub fn new(live: Arc<Live>, prometheus: PrometheusHandle) -> Arc<Self> {
-        Arc::new(Api { live, places: Arc::new(Semaphore::new(ACTS_MAX)), prometheus })
+        let (places, stopping) = (Arc::new(Semaphore::new(ACTS_MAX)), AtomicBool::new(false));
+        Arc::new(Api { live, places, prometheus, stopping })
+    }
+
+    /// The end is near: requests that wait for news are answered with what there is.
+    pub(crate) fn stop_waiting(&self) {
+        self.stopping.store(true, Ordering::SeqCst);
+        self.appliance().news.notify_waiters();
+    }
+
+    /// Whether nothing is worth waiting for any more.
+    pub(crate) fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::SeqCst)
     }
 
     /// What the handlers work with.

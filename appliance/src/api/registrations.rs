@@ -152,7 +152,7 @@ pub(super) async fn show(
         // From here on nothing that happens is missed.
         news.as_mut().enable();
         let found = look(&api, &caller, &name, id).await?;
-        if found.outcome.is_some() || Instant::now() >= end {
+        if found.outcome.is_some() || Instant::now() >= end || api.is_stopping() {
             return Ok(axum::Json(found));
         }
         // Whether it rang or not, the next look tells.
