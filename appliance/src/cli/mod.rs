@@ -29,6 +29,7 @@ mod output;
 mod progress;
 mod prompt;
 mod push;
+mod role;
 mod serve;
 mod sms;
 pub(crate) mod technician;
@@ -132,6 +133,9 @@ enum Command {
     /// Say who is an operator, and what each may do.
     #[command(subcommand)]
     Operator(operator::OperatorCommand),
+    /// Give and take roles, also for some organisations only.
+    #[command(subcommand)]
+    Role(role::RoleCommand),
     /// Say who the daemon takes you for, and what you may do.
     Whoami,
     /// Approve an act that waits for a second person.
@@ -188,6 +192,7 @@ pub fn main() -> ExitCode {
         Command::Technician(command) => technician::run(&global, command),
         Command::App(command) => app::run(&global, command),
         Command::Operator(command) => operator::run(&global, command),
+        Command::Role(command) => role::run(&global, command),
         Command::Whoami => operator::whoami(&global),
         Command::Approve { id } => approval::approve(&global, &id),
         Command::Approval(command) => approval::run(&global, command),
