@@ -22,6 +22,7 @@ mod hsm;
 mod import;
 mod letter;
 mod messages;
+mod mfa;
 mod modem;
 mod oath;
 mod operator;
@@ -104,6 +105,9 @@ enum Command {
     /// Phones: register, list, ask.
     #[command(subcommand)]
     Push(push::PushCommand),
+    /// What phones show of the appliance.
+    #[command(subcommand)]
+    Mfa(mfa::MfaCommand),
     /// Enrolments: from the request for a factor to its binding.
     #[command(subcommand)]
     Enrol(enrol::EnrolCommand),
@@ -183,6 +187,7 @@ pub fn main() -> ExitCode {
         Command::Token(command) => token::run(&global, command),
         Command::Oath(command) => oath::run(&global, command),
         Command::Push(command) => push::run(&global, command),
+        Command::Mfa(command) => mfa::run(&global, command),
         Command::Messages(command) => messages::run(&global, &command),
         Command::Enrol(command) => enrol::run(&global, command),
         Command::Verify(args) => verify::run(&global, args),

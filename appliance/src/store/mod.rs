@@ -24,6 +24,7 @@ pub mod flow;
 pub mod letter;
 pub mod limiter;
 pub mod link;
+pub mod logo;
 pub mod meta;
 pub mod operator;
 pub mod outbox;
