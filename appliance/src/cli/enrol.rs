@@ -81,8 +81,8 @@ pub(super) fn run(global: &Global, command: EnrolCommand) -> Result<ExitCode, Fa
         EnrolCommand::Act(act) => enrolment::run(global, act),
         EnrolCommand::Catalogue { policy, method } => catalogue(global, policy.as_deref(), method.as_deref()),
         EnrolCommand::Policy(PolicyCommand::Show) => {
-            print!("{}", enrol::SHIPPED);
-            Ok(ExitCode::from(EXIT_DONE))
+            let shipped = serde_json::json!({ "policy": enrol::SHIPPED });
+            print(global, &shipped, |_| enrol::SHIPPED.to_owned())
         }
         EnrolCommand::Policy(PolicyCommand::Check { file }) => {
             let policy = read(&file)?;

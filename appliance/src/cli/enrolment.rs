@@ -6,7 +6,7 @@ use clap::{Args, Subcommand};
 use serde_json::json;
 
 use super::client::{Client, segment};
-use super::output::{Failure, print, table};
+use super::output::{Failure, print, print_page, table};
 use super::{EXIT_DONE, Global};
 use crate::api::wire;
 
@@ -423,7 +423,7 @@ fn list(global: &Global, client: &Client<'_>, given: &[(&str, Option<String>)]) 
     let pairs = given.iter().filter_map(|(key, value)| Some(format!("{key}={}", segment(value.as_deref()?))));
     let query = pairs.collect::<Vec<_>>().join("&");
     let list: wire::List<wire::Enrolment> = client.get(&format!("/v1/enrolments?{query}"))?;
-    print(global, &list, |list| {
+    print_page(global, &list, |list| {
         let rows: Vec<[String; 6]> = list
             .items
             .iter()

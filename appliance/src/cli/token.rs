@@ -10,7 +10,7 @@ use zeroize::Zeroizing;
 
 use super::Global;
 use super::client::{Client, segment};
-use super::output::{Failure, print, table};
+use super::output::{Failure, print, print_page, table};
 use crate::api::wire;
 
 /// Largest import file, in bytes.
@@ -28,7 +28,7 @@ pub(super) enum TokenCommand {
         /// Serial.
         serial: String,
     },
-    /// List tokens.
+    /// List tokens, registered phones among them.
     List {
         /// Begin after this serial.
         #[arg(long, default_value = "")]
@@ -156,7 +156,7 @@ pub(super) fn run(global: &Global, command: TokenCommand) -> Result<ExitCode, Fa
                 None => format!("/v1/tokens?after={}", segment(&after)),
             };
             let list: wire::List<wire::Token> = client.get(&path)?;
-            print(global, &list, tokens_table)
+            print_page(global, &list, tokens_table)
         }
         TokenCommand::Assign { serial, user } => {
             let path = format!("/v1/tokens/{}/assign", segment(&serial));
