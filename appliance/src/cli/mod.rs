@@ -210,8 +210,10 @@ pub fn main() -> ExitCode {
             Ok(ExitCode::from(EXIT_DONE))
         }
         Command::Completions { shell } => {
-            clap_complete::generate(shell, &mut Cli::command(), "countersign", &mut std::io::stdout());
-            Ok(ExitCode::from(EXIT_DONE))
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "countersign", &mut script);
+            let script = String::from_utf8_lossy(&script).into_owned();
+            output::print(&global, &serde_json::json!({ "completions": script }), |_| script.clone())
         }
     };
     done.unwrap_or_else(|failure: Failure| failure.report(&global))

@@ -13,6 +13,8 @@ use super::client::{Client, segment};
 use super::output::{Failure, print, print_page, table};
 use crate::api::wire;
 
+/// Type of a phone among the tokens: it has no codes.
+const PUSH: &str = "push";
 /// Largest import file, in bytes.
 const IMPORT_MAX: u64 = 1024 * 1024;
 
@@ -266,13 +268,15 @@ pub(super) fn describe(token: &wire::Token) -> String {
     let period = token.period.map_or(String::new(), |period| format!(", {period} s"));
     let suite = token.suite.as_ref().map_or(String::new(), |suite| format!("\nsuite     {suite}"));
     let last = token.last_used.map_or("none".to_owned(), |last| last.to_string());
+    let codes = match token.kind.as_str() {
+        PUSH => String::new(),
+        _ => format!(", {}, {} digits{period}", token.algorithm, token.digits),
+    };
     format!(
-        "token     {}\nclass     {}\ntype      {}, {}, {} digits{period}{suite}\nstate     {}{}\nfailures  {}\nlast used {last}\ndrift     {}\nloa       {}\nsince     {}\n",
+        "token     {}\nclass     {}\ntype      {}{codes}{suite}\nstate     {}{}\nfailures  {}\nlast used {last}\ndrift     {}\nloa       {}\nsince     {}\n",
         token.serial,
         token.class,
         token.kind,
-        token.algorithm,
-        token.digits,
         token.state,
         if token.locked { " (locked)" } else { "" },
         token.failures,
@@ -289,11 +293,12 @@ pub(super) fn tokens_table<T: Borrow<wire::Token>>(list: &wire::List<T>) -> Stri
         .iter()
         .map(|token| {
             let token = token.borrow();
+            let codes = |text: String| if token.kind == PUSH { "-".to_owned() } else { text };
             [
                 token.serial.clone(),
                 token.kind.clone(),
-                token.algorithm.clone(),
-                token.digits.to_string(),
+                codes(token.algorithm.clone()),
+                codes(token.digits.to_string()),
                 if token.locked { "locked".to_owned() } else { token.state.clone() },
                 token.failures.to_string(),
             ]
