@@ -96,6 +96,8 @@ function offerPrint() {
   const button = document.querySelector("[data-print]");
   if (!button) return;
   button.hidden = false;
+  const hint = document.querySelector("[data-print-hint]"); // says how to do without the button
+  if (hint) hint.hidden = true;
   button.addEventListener("click", () => print());
 }
 

@@ -94,8 +94,8 @@ fn every_step_holds_and_nothing_stays() {
     let state =
         Path::new(stdout.lines().next().and_then(|line| line.strip_prefix("state: ")).expect(&stdout));
     assert!(state.is_absolute() && !state.exists());
-    assert_eq!(stdout.matches('✓').count(), 14, "thirteen steps and the whole: {stdout}");
-    assert!(!stdout.contains("left out"), "the letter is part of it: {stdout}");
+    assert_eq!(stdout.matches('✓').count(), 19, "eighteen steps and the whole: {stdout}");
+    assert!(!stdout.contains("left out"), "letter and token are part of it: {stdout}");
     assert!(!stdout.contains('\x1b'), "colours are for terminals");
     assert_eq!(processes_of(state), Vec::<String>::new());
 }
@@ -106,7 +106,7 @@ fn json_is_one_document() {
     assert_eq!(done.status.code(), Some(0), "{}", told(&done));
     let report: Value = serde_json::from_slice(&done.stdout).expect("one JSON document");
     assert_eq!(report["held"], true);
-    assert_eq!(report["steps"].as_array().map(Vec::len), Some(13));
+    assert_eq!(report["steps"].as_array().map(Vec::len), Some(18));
 }
 
 #[test]

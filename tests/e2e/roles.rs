@@ -283,12 +283,17 @@ fn a_station_has_a_key_of_its_own() {
 }
 
 /// What a writer changes in the rows that say who may do what; after each, the way back.
-const ROW_CHANGES: [(&str, &str, &str); 6] = [
+const ROW_CHANGES: [(&str, &str, &str); 7] = [
     ("operator", "UPDATE operator SET roles = '[\"admin\"]'", "UPDATE operator SET roles = '[\"auditor\"]'"),
     (
         "operator",
         "UPDATE operator SET created_at = created_at + 1",
         "UPDATE operator SET created_at = created_at - 1",
+    ),
+    (
+        "operator",
+        "UPDATE operator SET scopes = '{\"ra\":[\"Physics\"]}'",
+        "UPDATE operator SET scopes = '{}'",
     ),
     ("operator", "UPDATE operator SET mac = zeroblob(32)", ""),
     (
@@ -333,8 +338,8 @@ fn an_edited_row_is_a_fault_that_names_it() {
         let restored = format!("UPDATE {table} SET mac = ?1 WHERE {which}");
         assert_eq!(store.execute(&restored, [&mac]).expect("the row"), 1);
     }
-    let forged = "INSERT INTO operator SELECT id, 47099, '[\"admin\"]', 0, NULL, zeroblob(32) FROM user
-                  WHERE name = 'mallory'";
+    let forged = "INSERT INTO operator (user_id, uid, roles, created_at, mac)
+                  SELECT id, 47099, '[\"admin\"]', 0, zeroblob(32) FROM user WHERE name = 'mallory'";
     rig.user("mallory");
     change(&store, forged);
     let output = as_uid(&rig, STRANGER, &["user", "list"]);

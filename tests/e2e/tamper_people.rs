@@ -338,7 +338,8 @@ fn a_flow_is_what_its_seal_says() {
 fn to_former_schema(rig: &Appliance) {
     database(rig)
         .execute_batch(
-            "DROP INDEX challenge_message; DROP INDEX challenge_push; DROP TABLE push_message;
+            "ALTER TABLE operator DROP COLUMN scopes; DROP TABLE mfa_logo;
+             DROP INDEX challenge_message; DROP INDEX challenge_push; DROP TABLE push_message;
              ALTER TABLE challenge DROP COLUMN device_id; ALTER TABLE challenge DROP COLUMN set_id;
              ALTER TABLE challenge DROP COLUMN message_id; ALTER TABLE challenge DROP COLUMN message;
              ALTER TABLE challenge DROP COLUMN nonce; ALTER TABLE challenge DROP COLUMN number;

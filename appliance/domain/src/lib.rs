@@ -23,6 +23,7 @@ pub mod push;
 pub mod recovery;
 pub mod registration;
 pub mod role;
+pub mod scope;
 pub mod sentcode;
 pub mod time;
 pub mod token;

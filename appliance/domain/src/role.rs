@@ -188,6 +188,11 @@ impl Role {
         })
     }
 
+    /// Whether the role may be given for some organisations only.
+    pub fn has_scope(self) -> bool {
+        matches!(self, Role::Ra | Role::Raa)
+    }
+
     /// Whether who has this role may give and take another.
     pub fn may_give(self, other: Role) -> bool {
         match self {

@@ -8,12 +8,13 @@ use axum::http::request::Parts;
 use domain::event::Actor;
 use domain::names::ApplicationName;
 use domain::role::{self, BREAK_GLASS, Rights};
+use domain::scope::Scopes;
 
 use super::Api;
 use super::error::ApiError;
 use crate::appliance::Appliance;
 use crate::flows::applications::{self, CONSOLE};
-use crate::flows::{Caller, FlowError, OPERATOR, Warrant, operators};
+use crate::flows::{Caller, FlowError, OPERATOR, operators};
 use crate::store::application::ApplicationRow;
 
 /// Longest key that is looked at, in bytes.
@@ -89,22 +90,25 @@ fn by_application(row: ApplicationRow) -> Caller {
     let held = row.scopes.iter().filter_map(|scope| role::scope_rights(scope));
     let rights = held.fold(Rights::default(), Rights::with);
     let (application, name) = (row.id, row.name);
-    Caller { application, name, actor, roles: Vec::new(), rights, warrant: Warrant::Own }
+    Caller { rights, ..Caller::without_rights(application, name, actor) }
 }
 
 /// The operator behind a uid. Root, and whoever the daemon itself runs as, could read everything anyway: they act as
 /// break-glass, and each of their events says so.
 fn operator(app: &Appliance, uid: u32) -> Result<Option<Caller>, FlowError> {
     let own = rustix::process::geteuid().as_raw();
-    let (id, role, roles, rights) = if uid == 0 || uid == own {
-        (format!("uid {uid}"), BREAK_GLASS.to_owned(), Vec::new(), operators::rights_of_root(app))
+    let (id, role, roles, scopes, rights) = if uid == 0 || uid == own {
+        let (roles, scopes) = (Vec::new(), Scopes::default());
+        (format!("uid {uid}"), BREAK_GLASS.to_owned(), roles, scopes, operators::rights_of_root(app))
     } else {
         let Some(row) = operators::by_uid(app, uid)? else { return Ok(None) };
         let names: Vec<&str> = row.roles.iter().map(|role| role.name()).collect();
-        (row.name.to_string(), names.join("+"), row.roles.clone(), operators::rights(app, &row))
+        let rights = operators::rights(app, &row);
+        (row.name.to_string(), names.join("+"), row.roles, row.scopes, rights)
     };
     let console = ApplicationName::parse(CONSOLE).expect("the console's name is a name");
     let row = applications::named(app, &console)?;
     let actor = Actor { kind: OPERATOR, id, role };
-    Ok(Some(Caller { application: row.id, name: row.name, actor, roles, rights, warrant: Warrant::Own }))
+    let caller = Caller::without_rights(row.id, row.name, actor);
+    Ok(Some(Caller { roles, scopes, rights, ..caller }))
 }

@@ -86,15 +86,16 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Query<T> {
 
 /// Reads a whole body within [`BODY_MAX`].
 pub(super) async fn read(request: Request) -> Result<Bytes, ApiError> {
-    let whole = tokio::time::timeout(BODY_DEADLINE, axum::body::to_bytes(request.into_body(), BODY_MAX));
+    read_up_to(request, BODY_MAX).await
+}
+
+/// Reads a whole body of at most `max` bytes.
+pub(super) async fn read_up_to(request: Request, max: usize) -> Result<Bytes, ApiError> {
+    let whole = tokio::time::timeout(BODY_DEADLINE, axum::body::to_bytes(request.into_body(), max));
     let late = || ApiError::malformed("the body did not arrive in time");
     whole.await.map_err(|_| late())?.map_err(|error| {
         let limit = std::error::Error::source(&error)
             .is_some_and(|source| source.is::<http_body_util::LengthLimitError>());
-        if limit {
-            ApiError::too_large(BODY_MAX)
-        } else {
-            ApiError::malformed("the body did not arrive whole")
-        }
+        if limit { ApiError::too_large(max) } else { ApiError::malformed("the body did not arrive whole") }
     })
 }

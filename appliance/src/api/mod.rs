@@ -31,6 +31,7 @@ mod error;
 mod events;
 mod flows;
 mod letters;
+mod logo;
 mod messages;
 mod methods;
 mod oath;
@@ -212,6 +213,7 @@ fn people(router: Routes) -> Routes {
         .routes(routes!(registrations::verify))
         .routes(routes!(registrations::ask))
         .routes(routes!(push::of_user))
+        .routes(routes!(logo::set, logo::show, logo::clear))
         .routes(routes!(messages::send))
         .routes(routes!(messages::show))
         .routes(routes!(letters::order, letters::list))
@@ -324,6 +326,7 @@ pub fn router(api: Arc<Api>) -> Router {
         )
         .merge(privacyidea::routes())
         .merge(phones::routes())
+        .merge(logo::routes())
         .merge(pages)
         .fallback(async || ApiError::not_found("path"))
         .method_not_allowed_fallback(async || ApiError::method_not_allowed())

@@ -1,11 +1,13 @@
 //! `/v1/operators`, and who the caller is.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use domain::role::{Right, Rights, Role};
+use domain::scope::Scopes;
 
 use super::approvals::answer;
 use super::auth::Authenticated;
@@ -16,12 +18,17 @@ use super::{Api, wire};
 use crate::appliance::Appliance;
 use crate::clock::rfc3339;
 use crate::flows::approvals::{Act, guarded};
+use crate::flows::operators::RoleChange;
 use crate::flows::{Caller, FlowError, operators};
 use crate::store::StoreError;
 use crate::store::operator::OperatorRow;
 
 fn role_names(roles: &[Role]) -> Vec<String> {
     roles.iter().map(|role| role.name().to_owned()).collect()
+}
+
+fn scope_names(scopes: &Scopes) -> BTreeMap<String, Vec<String>> {
+    scopes.iter().map(|(role, names)| (role.name().to_owned(), names)).collect()
 }
 
 fn right_names(rights: Rights) -> Vec<String> {
@@ -38,6 +45,8 @@ fn view(app: &Appliance, row: OperatorRow) -> wire::Operator {
         name: row.name.to_string(),
         uid: row.uid,
         roles: role_names(&row.roles),
+        scopes: scope_names(&row.scopes),
+        bounds: app.config.enrol.bounds(row.name.as_str()).names(),
         created_at: rfc3339(row.created_at),
         revoked_at: row.revoked_at.map(rfc3339),
     }
@@ -51,6 +60,7 @@ pub(super) async fn whoami(Authenticated(caller): Authenticated) -> axum::Json<w
         kind: caller.actor.kind.to_owned(),
         break_glass: caller.is_break_glass(),
         roles: role_names(&caller.roles),
+        scopes: scope_names(&caller.scopes),
         rights: right_names(caller.rights),
         name: caller.actor.id,
     })
@@ -72,14 +82,17 @@ pub(super) async fn add(
     let outcome = api
         .act_as(caller, Right::Operators, move |app, caller| {
             let roles = operators::parse_roles(&new.roles)?;
-            operators::may_give(app, caller, &roles)?;
+            let scopes = operators::parse_scope(&roles, &new.scope)?;
+            operators::may_give(app, caller, &roles, &scopes)?;
             operators::check_uid(new.uid)?;
             if operators::active(app, &name)?.is_some() {
                 return Err(StoreError::Exists("the operator").into());
             }
-            let act =
-                Act::AddOperator { operator: name.to_string(), uid: new.uid, roles: role_names(&roles) };
-            guarded(app, caller, &act, |caller| operators::add(app, caller, &name, new.uid, &roles))
+            let (operator, scope) = (name.to_string(), named(new.scope));
+            let act = Act::AddOperator { operator, uid: new.uid, roles: role_names(&roles), scope };
+            guarded(app, caller, &act, |caller| {
+                operators::add(app, caller, &name, new.uid, (&roles, &scopes))
+            })
         })
         .await?;
     Ok(answer(outcome, StatusCode::CREATED, |row| view(&api.appliance(), row)))
@@ -127,7 +140,7 @@ pub(super) async fn revoke(
     let outcome = api
         .act_as(caller, Right::Operators, move |app, caller| {
             let row = operators::active(app, &name)?.ok_or(FlowError::NotFound("operator"))?;
-            operators::may_give(app, caller, &row.roles)?;
+            operators::may_give(app, caller, &row.roles, &row.scopes)?;
             let act = Act::RevokeOperator { operator: name.to_string() };
             guarded(app, caller, &act, |caller| operators::revoke(app, caller, &name))
         })
@@ -135,7 +148,7 @@ pub(super) async fn revoke(
     Ok(answer(outcome, StatusCode::NO_CONTENT, |()| ()))
 }
 
-/// Give an operator a role.
+/// Give an operator a role, for all organisations or for some.
 #[utoipa::path(post, path = "/v1/operators/{name}/roles", tag = "operators", operation_id = "give_role",
     params(("name" = String, Path)), request_body = wire::RoleGift,
     responses(ApiError,
@@ -148,7 +161,7 @@ pub(super) async fn give_role(
     Path(text): Path<String>,
     Json(gift): Json<wire::RoleGift>,
 ) -> Result<Response, ApiError> {
-    change_role(&api, caller, &text, gift.role, true).await
+    change_role(&api, caller, &text, Wanted { role: gift.role, given: true, scope: named(gift.scope) }).await
 }
 
 /// Take a role from an operator.
@@ -163,25 +176,38 @@ pub(super) async fn take_role(
     Authenticated(caller): Authenticated,
     Path((text, role)): Path<(String, String)>,
 ) -> Result<Response, ApiError> {
-    change_role(&api, caller, &text, role, false).await
+    change_role(&api, caller, &text, Wanted { role, given: false, scope: Vec::new() }).await
+}
+
+/// A change of roles as it was asked for.
+struct Wanted {
+    role: String,
+    given: bool,
+    scope: Vec<String>,
+}
+
+/// Organisations in one order, each once: the same wish is the same act.
+fn named(mut scope: Vec<String>) -> Vec<String> {
+    scope.sort_unstable();
+    scope.dedup();
+    scope
 }
 
 async fn change_role(
     api: &Arc<Api>,
     caller: Caller,
     text: &str,
-    role: String,
-    given: bool,
+    wanted: Wanted,
 ) -> Result<Response, ApiError> {
     let name = user_name(text)?;
     let outcome = api
         .act_as(caller, Right::Operators, move |app, caller| {
-            let role = operators::parse_role(&role)?;
-            operators::may_give(app, caller, &[role])?;
+            let Wanted { role, given, scope } = wanted;
+            let change = if given { RoleChange::give(&role, &scope) } else { RoleChange::take(&role) }?;
             let row = operators::active(app, &name)?.ok_or(FlowError::NotFound("operator"))?;
-            operators::changed_roles(&row, role, given)?;
-            let act = Act::ChangeRoles { operator: name.to_string(), role: role.name().to_owned(), given };
-            guarded(app, caller, &act, |caller| operators::change_role(app, caller, &name, role, given))
+            operators::changed(app, caller, &row, &change)?;
+            let act = Act::ChangeRoles { operator: name.to_string(), role, given, scope };
+            guarded(app, caller, &act, |caller| operators::change_role(app, caller, &name, &change))
         })
         .await?;
     Ok(answer(outcome, StatusCode::OK, |row| view(&api.appliance(), row)))

@@ -19,9 +19,10 @@ use super::{Api, wire};
 use crate::clock::rfc3339;
 use crate::flows::enrol;
 use crate::flows::push::device;
-use crate::flows::resync;
 use crate::flows::tokens::{self, Change};
+use crate::flows::{operators, resync};
 use crate::qr;
+use crate::store::push_device::DeviceRow;
 use crate::store::token::TokenRow;
 
 /// Longest issuer of an imported URI, in characters.
@@ -52,22 +53,22 @@ pub(super) fn view(row: &TokenRow, locked: bool) -> wire::Token {
 }
 
 /// A registered phone among the tokens: it has no codes.
-fn phone(view: &device::View) -> wire::Token {
+fn phone(row: &DeviceRow) -> wire::Token {
     wire::Token {
-        serial: view.row.serial.to_string(),
+        serial: row.serial.to_string(),
         class: "soft".to_owned(),
         kind: "push".to_owned(),
         algorithm: "SHA256".to_owned(),
         digits: 0,
         period: None,
         suite: None,
-        state: view.row.lifecycle.name().to_owned(),
+        state: row.lifecycle.name().to_owned(),
         locked: false,
         failures: 0,
         last_used: None,
         drift: 0,
-        loa: view.row.loa,
-        created_at: rfc3339(view.row.created_at),
+        loa: row.loa,
+        created_at: rfc3339(row.created_at),
     }
 }
 
@@ -182,14 +183,14 @@ pub(super) async fn of_user(
             let rows = tokens::of_user(app, &name)?;
             let mut items: Vec<wire::Token> =
                 rows.iter().map(|row| view(row, row.state.is_locked(&now))).collect();
-            items.extend(device::of_user(app, &name)?.iter().map(phone));
+            items.extend(device::of_user(app, &name)?.iter().map(|found| phone(&found.row)));
             Ok(items)
         })
         .await?;
     Ok(axum::Json(wire::List { items, next: None }))
 }
 
-/// List tokens by serial.
+/// List tokens by serial, registered phones among them.
 #[utoipa::path(get, path = "/v1/tokens", tag = "tokens", operation_id = "list_tokens",
     params(("after" = Option<String>, Query), ("limit" = Option<usize>, Query)),
     responses(ApiError,
@@ -205,7 +206,12 @@ pub(super) async fn list(
         .act_as(caller, Right::ReadUsers, move |app, _| {
             let now = app.clock.now();
             let rows = tokens::list(app, &page.after, limit)?;
-            Ok(rows.iter().map(|row| view(row, row.state.is_locked(&now))).collect())
+            let codes = rows.iter().map(|row| view(row, row.state.is_locked(&now)));
+            let phones = device::list(app, &page.after, limit)?;
+            let mut items: Vec<wire::Token> = codes.chain(phones.iter().map(phone)).collect();
+            items.sort_by(|one, other| one.serial.cmp(&other.serial));
+            items.truncate(limit);
+            Ok(items)
         })
         .await?;
     let next = (items.len() == limit).then(|| items.last().map(|token| token.serial.clone())).flatten();
@@ -227,7 +233,7 @@ pub(super) async fn show(
     let found = api
         .act_as(caller, Right::ReadUsers, move |app, _| {
             if device::is_serial(&serial) {
-                return device::find(app, &serial).map(|found| phone(&found));
+                return device::find(app, &serial).map(|found| phone(&found.row));
             }
             let row = tokens::find(app, &serial)?;
             Ok(view(&row, row.state.is_locked(&app.clock.now())))
@@ -260,7 +266,10 @@ pub(super) async fn change(
     let changed = api
         .act_as(caller, right, move |app, caller| {
             if device::is_serial(&serial) {
-                return device::change(app, caller, &serial, change).map(|changed| phone(&changed));
+                if change == Change::Revoke {
+                    operators::need_everywhere(app, caller, right)?;
+                }
+                return device::change(app, caller, &serial, change).map(|changed| phone(&changed.row));
             }
             let row = if change == Change::Revoke {
                 let reason = revocation.reason.as_deref().unwrap_or(REVOKED);

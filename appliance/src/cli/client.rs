@@ -21,6 +21,8 @@ use crate::api::{Problem, wire};
 const DEADLINE: Duration = Duration::from_secs(30);
 /// Largest answer, in bytes.
 const ANSWER_MAX: usize = 16 * 1024 * 1024;
+/// Media type of every body but files.
+const JSON: &str = "application/json";
 /// Largest key file, in bytes.
 const KEY_MAX: u64 = 256;
 
@@ -59,7 +61,7 @@ impl<'g> Client<'g> {
 
     /// Reads a resource that may not be there.
     pub(crate) fn find<T: DeserializeOwned>(&self, path: &str) -> Result<Option<T>, Failure> {
-        match self.exchange_once(Method::GET, path, Bytes::new())? {
+        match self.exchange_once(JSON, Method::GET, path, Bytes::new())? {
             (StatusCode::NOT_FOUND, _) => Ok(None),
             (status, body) if status.is_success() => parse(&body).map(Some),
             (status, body) => Err(problem(status, &body)),
@@ -84,6 +86,16 @@ impl<'g> Client<'g> {
         parse(&self.send(Method::PUT, path, body.into())?)
     }
 
+    /// Replaces a resource by a file of this media type and reads the answer.
+    pub(crate) fn put_file<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        kind: &'static str,
+        file: Vec<u8>,
+    ) -> Result<T, Failure> {
+        parse(&self.send_as(kind, Method::PUT, path, file.into())?)
+    }
+
     /// Ends a part of a resource and reads what is left.
     pub(crate) fn remove<T: DeserializeOwned>(&self, path: &str) -> Result<T, Failure> {
         parse(&self.send(Method::DELETE, path, Bytes::new())?)
@@ -95,7 +107,11 @@ impl<'g> Client<'g> {
     }
 
     fn send(&self, method: Method, path: &str, body: Bytes) -> Result<Bytes, Failure> {
-        let (status, body) = self.exchange_once(method, path, body)?;
+        self.send_as(JSON, method, path, body)
+    }
+
+    fn send_as(&self, kind: &'static str, method: Method, path: &str, body: Bytes) -> Result<Bytes, Failure> {
+        let (status, body) = self.exchange_once(kind, method, path, body)?;
         if status == StatusCode::ACCEPTED
             && let Ok(waiting) = serde_json::from_slice::<wire::Waiting>(&body)
         {
@@ -104,9 +120,15 @@ impl<'g> Client<'g> {
         if status.is_success() { Ok(body) } else { Err(problem(status, &body)) }
     }
 
-    fn exchange_once(&self, method: Method, path: &str, body: Bytes) -> Result<(StatusCode, Bytes), Failure> {
+    fn exchange_once(
+        &self,
+        kind: &'static str,
+        method: Method,
+        path: &str,
+        body: Bytes,
+    ) -> Result<(StatusCode, Bytes), Failure> {
         let exchange = async {
-            match tokio::time::timeout(DEADLINE, self.exchange(method, path, body)).await {
+            match tokio::time::timeout(DEADLINE, self.exchange(kind, method, path, body)).await {
                 Ok(answer) => answer,
                 Err(_) => Err(Failure::unavailable("the daemon did not answer in time; see its log")),
             }
@@ -116,6 +138,7 @@ impl<'g> Client<'g> {
 
     async fn exchange(
         &self,
+        kind: &'static str,
         method: Method,
         path: &str,
         body: Bytes,
@@ -134,7 +157,7 @@ impl<'g> Client<'g> {
             .method(method)
             .uri(path)
             .header(header::HOST, "countersign")
-            .header(header::CONTENT_TYPE, "application/json");
+            .header(header::CONTENT_TYPE, kind);
         if let Some(key) = &self.key {
             request = request.header(header::AUTHORIZATION, format!("Bearer {}", key.as_str()));
         }

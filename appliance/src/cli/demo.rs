@@ -10,7 +10,7 @@ use super::output::Failure;
 use super::{EXIT_DONE, EXIT_REFUSED, Global};
 use crate::demo::{self, DirectoryError, Options, Screen, SiteError};
 
-/// Show the whole appliance on this machine: software HSM, emulated modem, daemon, one user.
+/// Show the whole appliance on this machine: software HSM, emulated modem, daemon, and a few people.
 ///
 /// Runs nine steps and checks each, then stays up for you to try until Ctrl-C; everything it started ends
 /// with it, even when it is killed (a temporary directory stays then). Needs SoftHSM 2, and no privileges.

@@ -81,8 +81,8 @@ pub(super) fn run(global: &Global, command: EnrolCommand) -> Result<ExitCode, Fa
         EnrolCommand::Act(act) => enrolment::run(global, act),
         EnrolCommand::Catalogue { policy, method } => catalogue(global, policy.as_deref(), method.as_deref()),
         EnrolCommand::Policy(PolicyCommand::Show) => {
-            print!("{}", enrol::SHIPPED);
-            Ok(ExitCode::from(EXIT_DONE))
+            let shipped = serde_json::json!({ "policy": enrol::SHIPPED });
+            print(global, &shipped, |_| enrol::SHIPPED.to_owned())
         }
         EnrolCommand::Policy(PolicyCommand::Check { file }) => {
             let policy = read(&file)?;
@@ -160,7 +160,13 @@ fn mark(demand: &str) -> &'static str {
 }
 
 fn text(rows: &[Row], columns: &[&Column]) -> String {
-    let mut out = String::new();
+    let name = |(place, column): (usize, &&Column)| {
+        [(place + 1).to_string(), column.method.name().to_owned(), Level::name(column.level).to_owned()]
+    };
+    let names: Vec<[String; 3]> = columns.iter().enumerate().map(name).collect();
+    let mut out = "What each column of `asked` stands for:\n".to_owned();
+    out += &table(["COLUMN", "METHOD", "LEVEL"], &names);
+    out += "M mandatory, (M) unless the factor was shown before, i implied, O optional, - no place\n\n";
     for row in rows {
         let marks = row.requirement.iter().map(|asked| mark(asked.demand)).collect::<Vec<_>>().join(" ");
         let after = if row.depends_on.is_empty() { "-".to_owned() } else { row.depends_on.join(", ") };
@@ -169,10 +175,5 @@ fn text(rows: &[Row], columns: &[&Column]) -> String {
             row.activity, row.short_id, row.input, row.output, row.risk_if_omitted, row.loa_effect
         );
     }
-    let name = |(place, column): (usize, &&Column)| {
-        [(place + 1).to_string(), column.method.name().to_owned(), Level::name(column.level).to_owned()]
-    };
-    let names: Vec<[String; 3]> = columns.iter().enumerate().map(name).collect();
-    out += "\nM mandatory, (M) unless the factor was shown before, i implied, O optional, - no place; in this order:\n";
-    out + &table(["COLUMN", "METHOD", "LEVEL"], &names)
+    out
 }

@@ -6,9 +6,10 @@ use clap::{Args, Subcommand};
 use serde_json::json;
 
 use super::client::{Client, segment};
-use super::output::{Failure, print, table};
+use super::output::{Failure, print, print_page, table};
 use super::{EXIT_DONE, Global};
 use crate::api::wire;
+use crate::qr;
 
 /// The acts, in the order of the process.
 #[derive(Subcommand)]
@@ -352,7 +353,11 @@ pub(super) fn run(global: &Global, act: Act) -> Result<ExitCode, Failure> {
         }
         Act::Token { id } => {
             let made: wire::MadeToken = client.post(&path(&id, "/token"), &json!({}))?;
-            print(global, &made, |made| format!("serial  {}\nuri     {}\n", made.serial, made.otpauth_uri))
+            print(global, &made, |made| {
+                let code = qr::encode(&made.otpauth_uri).map(|code| qr::text(&code)).unwrap_or_default();
+                let once = "Scan the code now: it is not shown again.";
+                format!("{code}\nserial  {}\nuri     {}\n\n{once}\n", made.serial, made.otpauth_uri)
+            })
         }
         Act::Send { id } => {
             let sent: wire::PossessionSent = client.post(&path(&id, "/possession/send"), &json!({}))?;
@@ -423,7 +428,7 @@ fn list(global: &Global, client: &Client<'_>, given: &[(&str, Option<String>)]) 
     let pairs = given.iter().filter_map(|(key, value)| Some(format!("{key}={}", segment(value.as_deref()?))));
     let query = pairs.collect::<Vec<_>>().join("&");
     let list: wire::List<wire::Enrolment> = client.get(&format!("/v1/enrolments?{query}"))?;
-    print(global, &list, |list| {
+    print_page(global, &list, |list| {
         let rows: Vec<[String; 6]> = list
             .items
             .iter()

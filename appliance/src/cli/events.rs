@@ -7,7 +7,7 @@ use std::time::Duration;
 use clap::Args;
 
 use super::client::{Client, segment};
-use super::output::{Failure, print, table};
+use super::output::{Failure, print_page, table};
 use super::{EXIT_DONE, Global};
 use crate::api::wire;
 
@@ -44,7 +44,7 @@ pub(super) fn run(global: &Global, args: &EventsArgs) -> Result<ExitCode, Failur
         return follow(global, &client, args);
     }
     let list = page(&client, args, args.after)?;
-    print(global, &list, |list| {
+    print_page(global, &list, |list| {
         let rows: Vec<[String; 6]> = list.items.iter().map(row).collect();
         table(HEADINGS, &rows)
     })

@@ -22,6 +22,7 @@ mod hsm;
 mod import;
 mod letter;
 mod messages;
+mod mfa;
 mod modem;
 mod oath;
 mod operator;
@@ -29,6 +30,7 @@ mod output;
 mod progress;
 mod prompt;
 mod push;
+mod role;
 mod serve;
 mod sms;
 pub(crate) mod technician;
@@ -103,6 +105,9 @@ enum Command {
     /// Phones: register, list, ask.
     #[command(subcommand)]
     Push(push::PushCommand),
+    /// What phones show of the appliance.
+    #[command(subcommand)]
+    Mfa(mfa::MfaCommand),
     /// Enrolments: from the request for a factor to its binding.
     #[command(subcommand)]
     Enrol(enrol::EnrolCommand),
@@ -132,6 +137,9 @@ enum Command {
     /// Say who is an operator, and what each may do.
     #[command(subcommand)]
     Operator(operator::OperatorCommand),
+    /// Give and take roles, also for some organisations only.
+    #[command(subcommand)]
+    Role(role::RoleCommand),
     /// Say who the daemon takes you for, and what you may do.
     Whoami,
     /// Approve an act that waits for a second person.
@@ -179,6 +187,7 @@ pub fn main() -> ExitCode {
         Command::Token(command) => token::run(&global, command),
         Command::Oath(command) => oath::run(&global, command),
         Command::Push(command) => push::run(&global, command),
+        Command::Mfa(command) => mfa::run(&global, command),
         Command::Messages(command) => messages::run(&global, &command),
         Command::Enrol(command) => enrol::run(&global, command),
         Command::Verify(args) => verify::run(&global, args),
@@ -188,6 +197,7 @@ pub fn main() -> ExitCode {
         Command::Technician(command) => technician::run(&global, command),
         Command::App(command) => app::run(&global, command),
         Command::Operator(command) => operator::run(&global, command),
+        Command::Role(command) => role::run(&global, command),
         Command::Whoami => operator::whoami(&global),
         Command::Approve { id } => approval::approve(&global, &id),
         Command::Approval(command) => approval::run(&global, command),
@@ -200,8 +210,10 @@ pub fn main() -> ExitCode {
             Ok(ExitCode::from(EXIT_DONE))
         }
         Command::Completions { shell } => {
-            clap_complete::generate(shell, &mut Cli::command(), "countersign", &mut std::io::stdout());
-            Ok(ExitCode::from(EXIT_DONE))
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "countersign", &mut script);
+            let script = String::from_utf8_lossy(&script).into_owned();
+            output::print(&global, &serde_json::json!({ "completions": script }), |_| script.clone())
         }
     };
     done.unwrap_or_else(|failure: Failure| failure.report(&global))

@@ -150,8 +150,12 @@ pub(super) fn run(command: ModemCommand, json: bool) -> ExitCode {
         ModemCommand::Profiles => profiles(json),
         ModemCommand::Send(args) => send(&args, json),
         ModemCommand::UdevRules => {
-            print!("{}", modem::udev::rules());
-            DONE
+            if json {
+                print_json(&serde_json::json!({ "rules": modem::udev::rules() }))
+            } else {
+                print!("{}", modem::udev::rules());
+                DONE
+            }
         }
     };
     ExitCode::from(code)

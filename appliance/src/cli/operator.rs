@@ -1,5 +1,6 @@
 //! `countersign operator ...` and `countersign whoami`: people with roles.
 
+use std::collections::BTreeMap;
 use std::process::ExitCode;
 
 use clap::Subcommand;
@@ -7,6 +8,7 @@ use clap::Subcommand;
 use super::Global;
 use super::client::{Client, segment};
 use super::output::{Failure, print, table};
+use super::role;
 use crate::api::wire;
 
 /// Say who is an operator, and what each may do.
@@ -22,6 +24,9 @@ pub(super) enum OperatorCommand {
         /// What the operator is: admin, technician, helpdesk, auditor, ra, raa, sraa.
         #[arg(long, value_name = "ROLE", value_delimiter = ',', required = true)]
         role: Vec<String>,
+        /// An organisation that ra and raa are given for; may be repeated. All by default.
+        #[arg(long, value_name = "ORG")]
+        scope: Vec<String>,
     },
     /// List operators.
     List,
@@ -35,7 +40,7 @@ pub(super) enum OperatorCommand {
         /// Name.
         name: String,
     },
-    /// Give and take roles.
+    /// Give and take roles, as `countersign role` does.
     #[command(subcommand)]
     Role(RoleCommand),
 }
@@ -49,6 +54,9 @@ pub(super) enum RoleCommand {
         name: String,
         /// The role.
         role: String,
+        /// An organisation that the role is given for; may be repeated. All by default.
+        #[arg(long, value_name = "ORG")]
+        scope: Vec<String>,
     },
     /// Take a role.
     Remove {
@@ -62,8 +70,8 @@ pub(super) enum RoleCommand {
 pub(super) fn run(global: &Global, command: OperatorCommand) -> Result<ExitCode, Failure> {
     let client = Client::new(global)?;
     match command {
-        OperatorCommand::Add { name, uid, role } => {
-            let new = wire::NewOperator { name, uid, roles: role };
+        OperatorCommand::Add { name, uid, role, scope } => {
+            let new = wire::NewOperator { name, uid, roles: role, scope };
             let added: wire::Operator = client.post("/v1/operators", &new)?;
             print(global, &added, describe)
         }
@@ -81,15 +89,11 @@ pub(super) fn run(global: &Global, command: OperatorCommand) -> Result<ExitCode,
                 format!("{name} is no operator any more")
             })
         }
-        OperatorCommand::Role(RoleCommand::Add { name, role }) => {
-            let changed: wire::Operator =
-                client.post(&format!("{}/roles", path(&name)), &wire::RoleGift { role })?;
-            print(global, &changed, describe)
+        OperatorCommand::Role(RoleCommand::Add { name, role, scope }) => {
+            role::grant(global, &client, &name, role, scope)
         }
         OperatorCommand::Role(RoleCommand::Remove { name, role }) => {
-            let changed: wire::Operator =
-                client.remove(&format!("{}/roles/{}", path(&name), segment(&role)))?;
-            print(global, &changed, describe)
+            role::revoke(global, &client, &name, &role)
         }
     }
 }
@@ -98,13 +102,22 @@ pub(super) fn run(global: &Global, command: OperatorCommand) -> Result<ExitCode,
 pub(super) fn whoami(global: &Global) -> Result<ExitCode, Failure> {
     let me: wire::Whoami = Client::new(global)?.get("/v1/whoami")?;
     print(global, &me, |me| {
-        let roles = if me.break_glass { "break-glass".to_owned() } else { me.roles.join(" ") };
+        let roles = if me.break_glass { "break-glass".to_owned() } else { roles(&me.roles, &me.scopes) };
         format!("{}  {}\nroles  {roles}\nrights {}", me.kind, me.name, me.rights.join(" "))
     })
 }
 
-fn path(name: &str) -> String {
+pub(super) fn path(name: &str) -> String {
     format!("/v1/operators/{}", segment(name))
+}
+
+/// Roles, each with the organisations that it was given for.
+fn roles(roles: &[String], scopes: &BTreeMap<String, Vec<String>>) -> String {
+    let told = |role: &String| match scopes.get(role) {
+        Some(names) => format!("{role} ({})", names.join(", ")),
+        None => role.clone(),
+    };
+    roles.iter().map(told).collect::<Vec<_>>().join(" ")
 }
 
 fn uid(operator: &wire::Operator) -> String {
@@ -118,13 +131,13 @@ fn state(operator: &wire::Operator) -> String {
     }
 }
 
-fn describe(operator: &wire::Operator) -> String {
+pub(super) fn describe(operator: &wire::Operator) -> String {
     format!(
         "operator  {}\nuid       {}\nstate     {}\nroles     {}\nrights    {}\nsince     {}",
         operator.name,
         uid(operator),
         state(operator),
-        operator.roles.join(" "),
+        roles(&operator.roles, &operator.scopes),
         operator.rights.join(" "),
         operator.created_at
     )
@@ -132,7 +145,7 @@ fn describe(operator: &wire::Operator) -> String {
 
 fn operators_table(list: &wire::List<wire::Operator>) -> String {
     let row = |operator: &wire::Operator| {
-        [operator.name.clone(), uid(operator), state(operator), operator.roles.join(" ")]
+        [operator.name.clone(), uid(operator), state(operator), roles(&operator.roles, &operator.scopes)]
     };
     let rows: Vec<[String; 4]> = list.items.iter().map(row).collect();
     table(["NAME", "UID", "STATE", "ROLES"], &rows)

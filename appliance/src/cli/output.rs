@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use serde::Serialize;
 
 use super::{EXIT_DONE, EXIT_FAULT, EXIT_REFUSED, EXIT_UNAVAILABLE, EXIT_USAGE, Global};
-use crate::api::wire::Waiting;
+use crate::api::wire::{List, Waiting};
 
 /// Why a command ends without having done its work: what happened, and what to do next.
 #[derive(Debug)]
@@ -96,6 +96,19 @@ pub(crate) fn print<T: Serialize>(
         }
     }
     Ok(ExitCode::from(EXIT_DONE))
+}
+
+/// Prints a page of a list, and says how to see the next one.
+pub(crate) fn print_page<T: Serialize>(
+    global: &Global,
+    list: &List<T>,
+    human: impl FnOnce(&List<T>) -> String,
+) -> Result<ExitCode, Failure> {
+    let done = print(global, list, human)?;
+    if let Some(next) = list.next.as_deref().filter(|_| !global.quiet && !global.json) {
+        eprintln!("there are more: --after {next}");
+    }
+    Ok(done)
 }
 
 /// Rows as aligned columns under their headings.

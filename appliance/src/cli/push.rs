@@ -122,6 +122,12 @@ fn told(found: &wire::Registration) -> String {
     if let Some(reason) = &found.reason {
         text.push_str(&format!(" ({reason})"));
     }
+    if let Some(device) = found.push.as_ref().and_then(|push| push.device.as_ref()) {
+        text.push_str(&format!("\nphone  {}  {}", device.serial, device.name));
+    }
+    if let Some(oath) = &found.oath {
+        text.push_str(&format!("\ncodes  {}", oath.profile.serial));
+    }
     if let Some(codes) = &found.recovery_codes {
         text.push_str("\n\nRecovery codes, shown this once:\n");
         for code in codes {
@@ -160,6 +166,7 @@ fn ask(
     if let Some(number) = asked.number {
         eprintln!("The number to tap: {number}");
     }
+    eprintln!("Waiting for the phone.");
     let path = format!("/v1/challenges/{}", asked.id);
     while ["delivering", "waiting"].contains(&asked.state.as_str()) {
         let next = Instant::now() + ASK_AGAIN;

@@ -10,9 +10,11 @@ use zeroize::Zeroizing;
 
 use super::Global;
 use super::client::{Client, segment};
-use super::output::{Failure, print, table};
+use super::output::{Failure, print, print_page, table};
 use crate::api::wire;
 
+/// Type of a phone among the tokens: it has no codes.
+const PUSH: &str = "push";
 /// Largest import file, in bytes.
 const IMPORT_MAX: u64 = 1024 * 1024;
 
@@ -28,7 +30,7 @@ pub(super) enum TokenCommand {
         /// Serial.
         serial: String,
     },
-    /// List tokens.
+    /// List tokens, registered phones among them.
     List {
         /// Begin after this serial.
         #[arg(long, default_value = "")]
@@ -156,7 +158,7 @@ pub(super) fn run(global: &Global, command: TokenCommand) -> Result<ExitCode, Fa
                 None => format!("/v1/tokens?after={}", segment(&after)),
             };
             let list: wire::List<wire::Token> = client.get(&path)?;
-            print(global, &list, tokens_table)
+            print_page(global, &list, tokens_table)
         }
         TokenCommand::Assign { serial, user } => {
             let path = format!("/v1/tokens/{}/assign", segment(&serial));
@@ -266,13 +268,15 @@ pub(super) fn describe(token: &wire::Token) -> String {
     let period = token.period.map_or(String::new(), |period| format!(", {period} s"));
     let suite = token.suite.as_ref().map_or(String::new(), |suite| format!("\nsuite     {suite}"));
     let last = token.last_used.map_or("none".to_owned(), |last| last.to_string());
+    let codes = match token.kind.as_str() {
+        PUSH => String::new(),
+        _ => format!(", {}, {} digits{period}", token.algorithm, token.digits),
+    };
     format!(
-        "token     {}\nclass     {}\ntype      {}, {}, {} digits{period}{suite}\nstate     {}{}\nfailures  {}\nlast used {last}\ndrift     {}\nloa       {}\nsince     {}\n",
+        "token     {}\nclass     {}\ntype      {}{codes}{suite}\nstate     {}{}\nfailures  {}\nlast used {last}\ndrift     {}\nloa       {}\nsince     {}\n",
         token.serial,
         token.class,
         token.kind,
-        token.algorithm,
-        token.digits,
         token.state,
         if token.locked { " (locked)" } else { "" },
         token.failures,
@@ -289,11 +293,12 @@ pub(super) fn tokens_table<T: Borrow<wire::Token>>(list: &wire::List<T>) -> Stri
         .iter()
         .map(|token| {
             let token = token.borrow();
+            let codes = |text: String| if token.kind == PUSH { "-".to_owned() } else { text };
             [
                 token.serial.clone(),
                 token.kind.clone(),
-                token.algorithm.clone(),
-                token.digits.to_string(),
+                codes(token.algorithm.clone()),
+                codes(token.digits.to_string()),
                 if token.locked { "locked".to_owned() } else { token.state.clone() },
                 token.failures.to_string(),
             ]

@@ -6,7 +6,7 @@ use clap::{Args, Subcommand};
 
 use super::Global;
 use super::client::{Client, segment};
-use super::output::{Failure, print, table};
+use super::output::{Failure, print, print_page, table};
 use super::prompt;
 use crate::api::wire;
 
@@ -207,7 +207,7 @@ pub(super) fn run(global: &Global, command: UserCommand) -> Result<ExitCode, Fai
         UserCommand::List { after } => {
             let path = format!("/v1/users?after={}", segment(&after));
             let list: wire::List<wire::User> = client.get(&path)?;
-            return print(global, &list, users_table);
+            return print_page(global, &list, users_table);
         }
         UserCommand::Password { name, clear: true, .. } => client.remove(&path(&name, "password"))?,
         UserCommand::Password { name, from, .. } => {

@@ -10,6 +10,8 @@ use std::path::{Path, PathBuf};
 use domain::enrol::Method;
 use domain::enrol::policy::Policy;
 use domain::names::UserName;
+pub(crate) use domain::scope::is_organisation;
+use domain::scope::{ORGANISATION_MAX, Scope};
 use serde::Deserialize;
 use toml::Spanned;
 
@@ -31,8 +33,6 @@ const RETENTION_DAYS_DEFAULT: u32 = 365;
 /// Days for which the record of a process without a binding is kept (B.5.6).
 const UNUSED_DAYS: RangeInclusive<u32> = 0..=365;
 const UNUSED_DAYS_DEFAULT: u32 = 30;
-/// Longest name of an organisation, in characters.
-pub(crate) const ORGANISATION_MAX: usize = 64;
 /// Largest policy file, in bytes.
 const FILE_MAX: u64 = 256 * 1024;
 const KEY: &str = "enrol.policy";
@@ -54,7 +54,7 @@ pub struct Enrolments {
     pub organisations: Vec<String>,
     /// Enrolments of one user under way at once.
     pub open_max: u32,
-    /// Organisations that a registration authority works for; who is not named works for all.
+    /// Organisations beyond which no role lets an operator work; who is not named is bound by the roles alone.
     pub scopes: BTreeMap<String, Vec<String>>,
     /// Days for which the record of an identity outlives its binding.
     pub retention_days: u32,
@@ -76,6 +76,16 @@ impl Default for Enrolments {
             scopes: BTreeMap::new(),
             retention_days: RETENTION_DAYS_DEFAULT,
             unused_days: UNUSED_DAYS_DEFAULT,
+        }
+    }
+}
+
+impl Enrolments {
+    /// Organisations beyond which no role lets this operator work.
+    pub fn bounds(&self, operator: &str) -> Scope {
+        match self.scopes.get(operator) {
+            Some(names) => Scope::Within(names.iter().cloned().collect()),
+            None => Scope::Everywhere,
         }
     }
 }
@@ -114,12 +124,6 @@ struct CodeTable {
 struct EligibilityTable {
     organisations: Option<Spanned<Vec<String>>>,
     open_max: Option<Spanned<u32>>,
-}
-
-/// Whether a text can name an organisation.
-pub(crate) fn is_organisation(text: &str) -> bool {
-    let length = text.chars().count();
-    (1..=ORGANISATION_MAX).contains(&length) && !text.chars().any(char::is_control) && text.trim() == text
 }
 
 pub(super) fn check(c: &mut Checker<'_>, table: EnrolTable) -> Enrolments {

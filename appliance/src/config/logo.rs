@@ -1,4 +1,4 @@
-//! The picture above the pages: PNG or JPEG by its content, bounded in bytes and pixels (D-38).
+//! A picture for the pages, or for phones: PNG or JPEG by its content, bounded in bytes and pixels (COMB-11, D-38).
 
 use std::io::Read;
 use std::path::Path;
@@ -8,12 +8,17 @@ use imagesize::ImageType;
 /// Largest picture, in bytes.
 pub const LOGO_MAX: u64 = 1024 * 1024;
 /// Largest width and height, in pixels.
-pub const LOGO_SIDE_MAX: usize = 1024;
+pub const LOGO_SIDE_MAX: u32 = 1024;
 
-/// A picture that browsers are sent.
+/// A picture that browsers and phones are sent.
+#[derive(Clone)]
 pub struct Logo {
     /// Its media type.
     pub kind: &'static str,
+    /// In pixels.
+    pub width: u32,
+    /// In pixels.
+    pub height: u32,
     /// The file, unchanged.
     pub bytes: Vec<u8>,
 }
@@ -26,6 +31,14 @@ pub fn read(path: &Path) -> Result<Logo, String> {
     let mut bytes = Vec::new();
     let file = std::fs::File::open(path).map_err(|error| format!("cannot be read: {error}"))?;
     file.take(LOGO_MAX + 1).read_to_end(&mut bytes).map_err(|error| format!("cannot be read: {error}"))?;
+    check(bytes)
+}
+
+/// Checks a picture.
+///
+/// # Errors
+/// What is wrong with it, for the operator.
+pub fn check(bytes: Vec<u8>) -> Result<Logo, String> {
     if bytes.len() as u64 > LOGO_MAX {
         return Err(format!("is larger than {LOGO_MAX} bytes"));
     }
@@ -35,11 +48,16 @@ pub fn read(path: &Path) -> Result<Logo, String> {
         _ => return Err("is neither PNG nor JPEG".to_owned()),
     };
     let size = imagesize::blob_size(&bytes).map_err(|_| "is not a whole picture".to_owned())?;
-    if size.width > LOGO_SIDE_MAX || size.height > LOGO_SIDE_MAX {
-        let (width, height) = (size.width, size.height);
-        return Err(format!("has {width} x {height} pixels, more than {LOGO_SIDE_MAX} on a side"));
+    let (width, height) = (size.width, size.height);
+    if width == 0 || height == 0 {
+        return Err("is not a whole picture".to_owned());
     }
-    Ok(Logo { kind, bytes })
+    match (u32::try_from(width), u32::try_from(height)) {
+        (Ok(width), Ok(height)) if width.max(height) <= LOGO_SIDE_MAX => {
+            Ok(Logo { kind, width, height, bytes })
+        }
+        _ => Err(format!("has {width} x {height} pixels, more than {LOGO_SIDE_MAX} on a side")),
+    }
 }
 
 #[cfg(test)]
@@ -66,6 +84,7 @@ mod tests {
     fn a_logo_is_a_picture_within_bounds() {
         assert_eq!(judged(&png(1024, 1024)), Ok("image/png"));
         assert!(judged(&png(1025, 1)).unwrap_err().contains("pixels"));
+        assert!(judged(&png(0, 1)).unwrap_err().contains("whole"));
         assert!(judged(&png(1, 100_000)).unwrap_err().contains("pixels"));
         for other in [&b""[..], b"<svg xmlns='http://www.w3.org/2000/svg'/>", b"GIF89a\x01\0\x01\0"] {
             assert!(judged(other).unwrap_err().contains("neither"), "{other:?}");

@@ -14,7 +14,7 @@ const MODE: u32 = 0o700;
 /// Tries for the name of a temporary directory.
 const NAME_TRIES: u32 = 8;
 /// What a demo leaves in its directory, the database's companions aside.
-const LEFTOVERS: [&str; 18] = [
+const LEFTOVERS: [&str; 19] = [
     "demo.json",
     "countersign.toml",
     "softhsm2.conf",
@@ -33,6 +33,7 @@ const LEFTOVERS: [&str; 18] = [
     "demo.json.new",
     "sim.latch",
     "maker.key",
+    "bench.tokens",
 ];
 /// Beginnings of what a daemon leaves in its state directory.
 const LEFTOVER_STEMS: [&str; 2] = ["countersign.db", "hsm.latch"];

@@ -1,7 +1,7 @@
 //! `countersign demo`: the whole appliance on one machine, with a software HSM and an emulated modem.
 //!
 //! It knows no more than a customer does: it runs this very binary, speaks the API, and reads what the
-//! emulated modem writes down. The phone's part it plays itself.
+//! emulated modem writes down. The phones' part it plays itself.
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};

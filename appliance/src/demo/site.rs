@@ -143,7 +143,7 @@ port = {modem}
     /// Makes a maker of emulated tokens and gives the configuration that trusts it; empty where no emulated token is
     /// installed. The station finds its key beside the socket.
     fn maker(&self) -> Result<String, SiteError> {
-        let key = self.dir.join("maker.key");
+        let key = self.maker_key();
         let Some(program) = crate::cli::technician::emulator::program() else { return Ok(String::new()) };
         if key.exists() {
             // A second configuration, since the port was taken: the key of the first one is of no use to anybody.
@@ -212,6 +212,16 @@ port = {modem}
 
     pub(super) fn transcript(&self) -> PathBuf {
         self.dir.join("modem.transcript")
+    }
+
+    /// The maker of emulated tokens.
+    pub(super) fn maker_key(&self) -> PathBuf {
+        self.dir.join("maker.key")
+    }
+
+    /// Where emulated tokens are; a name to begin with.
+    pub(super) fn bench(&self) -> PathBuf {
+        self.dir.join("bench")
     }
 
     /// Removes a socket whose daemon has ended.

@@ -12,6 +12,8 @@ use super::record::{Environment, Hsm, Record, User, Users, child_of};
 use super::screen::Screen;
 use super::service::Service;
 use super::site::{Site, TOKEN_LABEL, random_hex};
+use super::steps::desk::Applicant;
+use super::steps::phone::Dora;
 use super::stop::Stop;
 
 /// Her phone: nobody's, since no message leaves the emulator.
@@ -60,6 +62,10 @@ pub(super) struct Stage<'a> {
     pub(super) arrived: Option<Arrived>,
     /// Whether bob has registered his phone with a letter.
     pub(super) lettered: bool,
+    pub(super) dora: Option<Dora>,
+    pub(super) applicant: Option<Applicant>,
+    /// Whether emma has her token.
+    pub(super) enrolled: bool,
 }
 
 impl<'a> Stage<'a> {
@@ -78,6 +84,9 @@ impl<'a> Stage<'a> {
             rejection: None,
             arrived: None,
             lettered: false,
+            dora: None,
+            applicant: None,
+            enrolled: false,
         }
     }
 
@@ -210,7 +219,10 @@ impl<'a> Stage<'a> {
 
 /// A command line as one would type it.
 pub(super) fn shown(program: &str, args: &[&str]) -> String {
-    args.iter().fold(program.to_owned(), |line, arg| format!("{line} {arg}"))
+    args.iter().fold(program.to_owned(), |line, arg| match arg.contains(' ') {
+        true => format!("{line} '{arg}'"),
+        false => format!("{line} {arg}"),
+    })
 }
 
 /// Fails unless a verification answered as it should.

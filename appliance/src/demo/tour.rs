@@ -23,7 +23,14 @@ pub(super) fn show(stage: &mut Stage<'_>, record: &Record) -> io::Result<()> {
         format!("tail -n 1 {}", record.modem_journal.display()),
         format!("{cli} user show alice"),
         format!("{cli} verify --user alice CODE"),
-        format!("{cli} events"),
+        format!("{cli} events --follow"),
+        format!("{cli} enrol list"),
+        format!("{cli} push register alice"),
+        format!("{cli} push ask alice"),
+    ];
+    let phone = [
+        format!("{} device simulate --state phone.json --personality ping-new --uri -", program.display()),
+        format!("{} device simulate --state phone.json --answer NUMBER", program.display()),
     ];
     let login = format!("{}/ui/login", record.ui);
     let register = format!("{}/ui/register", record.ui);
@@ -43,6 +50,9 @@ pub(super) fn show(stage: &mut Stage<'_>, record: &Record) -> io::Result<()> {
     requests.iter().try_for_each(|line| screen.copyable(line))?;
     screen.say("\n")?;
     commands.iter().try_for_each(|line| screen.copyable(line))?;
+    screen.say("\n")?;
+    screen.note("A phone for the last two: it takes the text of the QR code, and taps the number that the login shows.")?;
+    phone.iter().try_for_each(|line| screen.copyable(line))?;
     screen.say("\n")?;
     screen.note(&format!("Keys, secrets and paths for programs: {}", all.display()))?;
     screen.note("Ctrl-C ends the demo and everything it has started.")

@@ -87,7 +87,8 @@ pub fn clerk(app: &Appliance, name: &UserName, level: Level) -> Result<Option<Cl
     let rights = roles.iter().fold(Rights::default(), |rights, role| rights.with(role.rights()));
     let console = ApplicationName::parse(CONSOLE).expect("the console's name is a name");
     let console = applications::named(app, &console)?;
-    let caller = Caller { rights, roles, ..Caller::without_rights(console.id, console.name, actor) };
+    let caller = Caller::without_rights(console.id, console.name, actor);
+    let caller = Caller { rights, roles, scopes: row.scopes, ..caller };
     Ok(Some(Clerk { caller, name: row.name, person: row.user_id, level }))
 }
 

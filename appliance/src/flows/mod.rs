@@ -9,6 +9,7 @@ use domain::approval::Party;
 use domain::event::{Actor, Event};
 use domain::names::ApplicationName;
 use domain::role::{BREAK_GLASS, Right, Rights, Role};
+use domain::scope::Scopes;
 use domain::token::Id;
 
 use crate::appliance::Appliance;
@@ -57,6 +58,8 @@ pub struct Caller {
     pub actor: Actor,
     /// An operator's roles.
     pub roles: Vec<Role>,
+    /// For which organisations each of them was given.
+    pub scopes: Scopes,
     /// What it may do.
     pub rights: Rights,
     /// On whose word an act of two persons is done.
@@ -77,8 +80,9 @@ pub enum Warrant {
 impl Caller {
     /// Somebody who acts for themselves in an application's flow: without any right.
     pub(crate) fn without_rights(application: Id, name: ApplicationName, actor: Actor) -> Self {
-        let (roles, rights, warrant) = (Vec::new(), Rights::default(), Warrant::Own);
-        Caller { application, name, actor, roles, rights, warrant }
+        let (roles, scopes) = (Vec::new(), Scopes::default());
+        let (rights, warrant) = (Rights::default(), Warrant::Own);
+        Caller { application, name, actor, roles, scopes, rights, warrant }
     }
 
     /// As one of two persons.
@@ -89,12 +93,6 @@ impl Caller {
     /// Whether it is root, or whoever the daemon runs as.
     pub fn is_break_glass(&self) -> bool {
         self.actor.kind == OPERATOR && self.actor.role == BREAK_GLASS
-    }
-
-    /// Whether it may give or take a role.
-    pub fn may_give(&self, role: Role) -> bool {
-        // Root has no roles, and neither has an application with the scope of administration: each holds all rights.
-        self.rights.include(Rights::all()) || self.roles.iter().any(|own| own.may_give(role))
     }
 
     /// Checks a right.

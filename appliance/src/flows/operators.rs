@@ -2,8 +2,9 @@
 
 use domain::names::UserName;
 use domain::role::{BREAK_GLASS, Right, Rights, Role};
+use domain::scope::{Scope, Scopes};
 
-use super::{Caller, FlowError, approvals, users};
+use super::{Caller, FlowError, OPERATOR, approvals, users};
 use crate::appliance::Appliance;
 use crate::store::operator::{self, OperatorRow};
 use crate::store::{event, user};
@@ -116,18 +117,88 @@ pub(super) fn watch_each_other(app: &Appliance) -> Result<bool, FlowError> {
     Ok(list(app)?.iter().filter(is_watcher).count() >= WATCHERS)
 }
 
-/// Whether the caller may give or take these roles.
+/// For which organisations a caller has a right: what the roles that hold it were given for, within the configuration's
+/// bounds. Root, and applications, have no such roles.
+pub fn reach(app: &Appliance, caller: &Caller, right: Right) -> Scope {
+    if caller.actor.kind != OPERATOR || caller.is_break_glass() {
+        return Scope::Everywhere;
+    }
+    caller.scopes.for_right(&caller.roles, right).and(&app.config.enrol.bounds(&caller.actor.id))
+}
+
+/// Whether a caller has a right for all organisations: what belongs to none is not for those who work for some.
 ///
 /// # Errors
 /// [`FlowError::Forbidden`]; the refusal is an event.
-pub fn may_give(app: &Appliance, caller: &Caller, roles: &[Role]) -> Result<(), FlowError> {
-    match roles.iter().find(|role| !caller.may_give(**role)) {
-        None => Ok(()),
-        Some(role) => {
+pub fn need_everywhere(app: &Appliance, caller: &Caller, right: Right) -> Result<(), FlowError> {
+    if reach(app, caller, right) == Scope::Everywhere {
+        return Ok(());
+    }
+    let text = "your roles were given for some organisations, and this belongs to none of them";
+    Err(caller.forbidden(app, right.name(), text)?)
+}
+
+/// Reads for which organisations roles are given.
+///
+/// # Errors
+/// [`FlowError::Invalid`] for what is no organisation, and for organisations of roles that have no bounds.
+pub fn parse_scope(roles: &[Role], names: &[String]) -> Result<Scopes, FlowError> {
+    let invalid = |error: domain::scope::ScopeError| FlowError::Invalid(error.to_string());
+    let scope = Scope::parse(names).map_err(invalid)?;
+    let mut scopes = Scopes::default();
+    let mut bounded = roles.iter().filter(|role| role.has_scope()).peekable();
+    if let (None, Some(role)) = (bounded.peek(), roles.first()) {
+        scopes.set(*role, scope).map_err(invalid)?;
+        return Ok(scopes);
+    }
+    for role in bounded {
+        scopes.set(*role, scope.clone()).map_err(invalid)?;
+    }
+    Ok(scopes)
+}
+
+/// Whether the caller may give or take these roles, for these organisations: who has a role for some gives for no other
+/// (B.2).
+///
+/// # Errors
+/// [`FlowError::Forbidden`]; the refusal is an event.
+pub fn may_give(app: &Appliance, caller: &Caller, roles: &[Role], scopes: &Scopes) -> Result<(), FlowError> {
+    for role in roles {
+        let own = giving(app, caller, *role)?;
+        if !scopes.of(*role).is_within(&own) {
+            let names = own.names().unwrap_or_default().join(", ");
+            let text =
+                format!("you give and take the role {} for these organisations only: {names}", role.name());
+            return Err(caller.forbidden(app, Right::Operators.name(), text)?);
+        }
+    }
+    Ok(())
+}
+
+/// For which organisations a caller gives a role.
+fn giving(app: &Appliance, caller: &Caller, role: Role) -> Result<Scope, FlowError> {
+    // Root has no roles, and neither has an application with the scope of administration: each holds all rights.
+    if caller.rights.include(Rights::all()) {
+        return Ok(Scope::Everywhere);
+    }
+    let bounds = app.config.enrol.bounds(&caller.actor.id);
+    let own = caller.roles.iter().filter(|own| own.may_give(role)).map(|own| match own {
+        // The configuration bounds those who vet and appoint.
+        Role::Raa | Role::Sraa => caller.scopes.of(*own).and(&bounds),
+        own => caller.scopes.of(*own),
+    });
+    match own.reduce(Scope::or) {
+        Some(own) => Ok(own),
+        None => {
             let text = format!("your roles do not give or take the role {}", role.name());
             Err(caller.forbidden(app, Right::Operators.name(), text)?)
         }
     }
+}
+
+/// A scope as events tell it.
+fn told(event: domain::event::Event, scopes: &Scopes) -> domain::event::Event {
+    scopes.iter().fold(event, |event, (_, names)| event.about("scope", names.join(", ")))
 }
 
 /// Whether a uid may be an operator's.
@@ -152,9 +223,9 @@ pub fn add(
     caller: &Caller,
     name: &UserName,
     uid: u32,
-    roles: &[Role],
+    (roles, scopes): (&[Role], &Scopes),
 ) -> Result<OperatorRow, FlowError> {
-    may_give(app, caller, roles)?;
+    may_give(app, caller, roles, scopes)?;
     check_uid(uid)?;
     let known = app.store.read(|c| user::by_name(c, name))?;
     let (owner, new) = match known {
@@ -173,6 +244,7 @@ pub fn add(
         name: name.clone(),
         uid: Some(uid),
         roles: roles.to_vec(),
+        scopes: scopes.clone(),
         created_at: app.clock.now().wall_ms,
         revoked_at: None,
         mac: [0; 32],
@@ -185,6 +257,7 @@ pub fn add(
         .about("user_ref", &owner.user_ref)
         .about("uid", uid.to_string())
         .about("roles", names.join("+"));
+    let event = told(event, scopes);
     let (stored, warrant) = (row.clone(), caller.warrant.clone());
     app.store.write(move |w| {
         approvals::settle(w, &warrant)?;
@@ -204,42 +277,114 @@ pub fn add(
 /// [`FlowError::NotFound`] when there is none; [`FlowError::Forbidden`] for one whose roles the caller does not take.
 pub fn revoke(app: &Appliance, caller: &Caller, name: &UserName) -> Result<(), FlowError> {
     let row = active(app, name)?.ok_or(FlowError::NotFound("operator"))?;
-    may_give(app, caller, &row.roles)?;
+    may_give(app, caller, &row.roles, &row.scopes)?;
     let next = OperatorRow { uid: None, revoked_at: Some(app.clock.now().wall_ms), ..row.clone() };
     let event = app.event("operator.revoked", caller);
     save(app, caller, row, next, event).map(drop)
 }
 
-/// Gives an operator a role, or takes it.
+/// A role, and whether it is given or taken.
+#[derive(Clone, Debug)]
+pub struct RoleChange {
+    /// The role.
+    pub role: Role,
+    /// What it is given for; of no meaning where it is taken.
+    pub scope: Scope,
+    /// Whether it is given.
+    pub given: bool,
+}
+
+impl RoleChange {
+    /// A role to give.
+    ///
+    /// # Errors
+    /// [`FlowError::Invalid`] for what is no role, or not to be given for these organisations.
+    pub fn give(role: &str, organisations: &[String]) -> Result<Self, FlowError> {
+        let role = parse_role(role)?;
+        let scope = parse_scope(&[role], organisations)?.of(role);
+        Ok(RoleChange { role, scope, given: true })
+    }
+
+    /// A role to take.
+    ///
+    /// # Errors
+    /// [`FlowError::Invalid`] for what is no role.
+    pub fn take(role: &str) -> Result<Self, FlowError> {
+        Ok(RoleChange { role: parse_role(role)?, scope: Scope::Everywhere, given: false })
+    }
+}
+
+/// Gives an operator a role, or takes it; a role that is there is given for other organisations.
 ///
 /// # Errors
-/// [`FlowError::NotFound`] when there is no such operator; [`FlowError::Forbidden`] for a role that the caller does
-/// not give; [`FlowError::Conflict`] when it is so already, or the last one would go.
+/// [`FlowError::NotFound`] when there is no such operator; [`FlowError::Forbidden`] for a role, or organisations, that
+/// the caller does not give; [`FlowError::Conflict`] when it is so already, or the last one would go.
 pub fn change_role(
     app: &Appliance,
     caller: &Caller,
     name: &UserName,
-    role: Role,
-    given: bool,
+    change: &RoleChange,
 ) -> Result<OperatorRow, FlowError> {
-    may_give(app, caller, &[role])?;
     let row = active(app, name)?.ok_or(FlowError::NotFound("operator"))?;
-    let roles = changed_roles(&row, role, given)?;
-    let next = OperatorRow { roles, ..row.clone() };
-    let kind = if given { "operator.role_given" } else { "operator.role_taken" };
-    let event = app.event(kind, caller).about("role", role.name());
+    let next = changed(app, caller, &row, change)?;
+    let kind = if change.given { "operator.role_given" } else { "operator.role_taken" };
+    let mut event = app.event(kind, caller).about("role", change.role.name());
+    if let Some(names) = change.scope.names() {
+        event = event.about("scope", names.join(", "));
+    }
     save(app, caller, row, next, event)
+}
+
+/// The operator as it would be.
+///
+/// # Errors
+/// As [`change_role`].
+pub fn changed(
+    app: &Appliance,
+    caller: &Caller,
+    row: &OperatorRow,
+    change: &RoleChange,
+) -> Result<OperatorRow, FlowError> {
+    let mut scopes = row.scopes.clone().without(change.role);
+    scopes.set(change.role, change.scope.clone()).map_err(|error| FlowError::Invalid(error.to_string()))?;
+    giving(app, caller, change.role)?;
+    // What is taken, or replaced, has to be within the own reach too.
+    if row.roles.contains(&change.role) {
+        may_give(app, caller, &[change.role], &row.scopes)?;
+    }
+    if change.given {
+        may_give(app, caller, &[change.role], &scopes)?;
+    }
+    let roles = if given_anew(row, change) { row.roles.clone() } else { changed_roles(row, change)? };
+    Ok(OperatorRow { roles, scopes, ..row.clone() })
+}
+
+/// Whether a role that is there is given for other organisations, which have to be named: nobody works everywhere because
+/// a word was left out.
+fn given_anew(row: &OperatorRow, change: &RoleChange) -> bool {
+    change.given
+        && row.roles.contains(&change.role)
+        && change.scope != Scope::Everywhere
+        && change.scope != row.scopes.of(change.role)
 }
 
 /// The roles as they would be.
 ///
 /// # Errors
 /// [`FlowError::Conflict`] when it is so already, or the last one would go.
-pub fn changed_roles(row: &OperatorRow, role: Role, given: bool) -> Result<Vec<Role>, FlowError> {
+fn changed_roles(row: &OperatorRow, change: &RoleChange) -> Result<Vec<Role>, FlowError> {
+    let RoleChange { role, given, .. } = *change;
     let mut roles: Vec<Role> = row.roles.iter().copied().filter(|own| *own != role).collect();
     if (roles.len() != row.roles.len()) == given {
         let has = if given { "has" } else { "lacks" };
-        return Err(FlowError::Conflict(format!("{} {has} the role {} already", row.name, role.name())));
+        let text = format!("{} {has} the role {} already", row.name, role.name());
+        return Err(FlowError::Conflict(match row.scopes.of(role).names() {
+            Some(names) if given => {
+                let names = names.join(", ");
+                format!("{text}, for {names}: name others, or take the role to give it for all")
+            }
+            _ => text,
+        }));
     }
     if given {
         roles.push(role);

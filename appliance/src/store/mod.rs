@@ -24,6 +24,7 @@ pub mod flow;
 pub mod letter;
 pub mod limiter;
 pub mod link;
+pub mod logo;
 pub mod meta;
 pub mod operator;
 pub mod outbox;
@@ -61,6 +62,7 @@ const STEPS: &[M<'static>] = &[
     M::up(include_str!("schema/0006_integrity.sql")),
     M::up(include_str!("schema/0007_enrolment.sql")),
     M::up(include_str!("schema/0008_push.sql")),
+    M::up(include_str!("schema/0009_scopes_and_logo.sql")),
 ];
 const MIGRATIONS: Migrations<'static> = Migrations::from_slice(STEPS);
 

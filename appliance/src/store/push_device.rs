@@ -144,6 +144,16 @@ pub fn living_of(connection: &Connection, user: &Id) -> Result<Vec<DeviceRow>, S
     many(connection, sql, params![user])
 }
 
+/// Phones by serial, also revoked ones.
+///
+/// # Errors
+/// SQLite's, or a row that does not parse.
+pub fn list(connection: &Connection, after: &str, limit: usize) -> Result<Vec<DeviceRow>, StoreError> {
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    let sql = "SELECT * FROM push_device WHERE serial > ?1 ORDER BY serial LIMIT ?2";
+    many(connection, sql, params![after, limit])
+}
+
 /// Writes a new phone.
 ///
 /// # Errors

@@ -105,7 +105,9 @@ impl Field {
 
     /// One of several.
     pub(super) fn pick(page: &Page, name: &'static str, label: &str, choices: Vec<Choice>) -> Self {
-        Field { kind: "pick", choices, ..Field::line(page, name, label) }
+        // Of one there is nothing to choose.
+        let value = if let [only] = choices.as_slice() { only.value.clone() } else { String::new() };
+        Field { kind: "pick", choices, value, ..Field::line(page, name, label) }
     }
 
     /// A question that is answered by yes or no.
@@ -139,9 +141,9 @@ impl Field {
         Field { max, ..self }
     }
 
-    /// With this in it from the beginning.
-    pub(super) fn filled(self, value: impl Into<String>) -> Self {
-        Field { value: value.into(), ..self }
+    /// With this in it from the beginning, where there is something.
+    pub(super) fn filled(self, value: &str) -> Self {
+        if value.is_empty() { self } else { Field { value: value.to_owned(), ..self } }
     }
 }
 

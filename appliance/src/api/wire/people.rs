@@ -1,5 +1,7 @@
 //! The API's JSON about operators and acts of two persons.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -12,6 +14,9 @@ pub struct Whoami {
     pub name: String,
     /// An operator's roles.
     pub roles: Vec<String>,
+    /// For which organisations roles were given; one that is not here, for all.
+    #[serde(default)]
+    pub scopes: BTreeMap<String, Vec<String>>,
     /// What the caller may do.
     pub rights: Vec<String>,
     /// Whether it is root, or whoever the daemon runs as: every right, and a mark in each event.
@@ -28,6 +33,9 @@ pub struct NewOperator {
     pub uid: u32,
     /// `admin`, `technician`, `helpdesk`, `auditor`, `ra`, `raa`, `sraa`.
     pub roles: Vec<String>,
+    /// Organisations for which `ra` and `raa` are given; all by default.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub scope: Vec<String>,
 }
 
 /// An operator.
@@ -39,6 +47,12 @@ pub struct Operator {
     pub uid: Option<u32>,
     /// What the operator is.
     pub roles: Vec<String>,
+    /// For which organisations roles were given; one that is not here, for all.
+    #[serde(default)]
+    pub scopes: BTreeMap<String, Vec<String>>,
+    /// Organisations beyond which the configuration lets no role reach; null for none.
+    #[serde(default)]
+    pub bounds: Option<Vec<String>>,
     /// What the roles may do.
     pub rights: Vec<String>,
     /// RFC 3339.
@@ -53,6 +67,9 @@ pub struct Operator {
 pub struct RoleGift {
     /// As in a new operator.
     pub role: String,
+    /// Organisations for which `ra` or `raa` is given; all by default. A role that is there is given for these instead.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub scope: Vec<String>,
 }
 
 /// An act that waits for a second person.

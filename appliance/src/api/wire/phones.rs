@@ -113,3 +113,22 @@ pub struct Phones {
     /// Null without a set that is good.
     pub recovery_codes_left: Option<usize>,
 }
+
+/// The picture that phones show.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+pub struct Logo {
+    /// `image/png` or `image/jpeg`.
+    pub kind: String,
+    /// In pixels.
+    pub width: u32,
+    /// In pixels.
+    pub height: u32,
+    /// Size of the file.
+    pub bytes: usize,
+    /// Of the file, in hexadecimal.
+    pub sha256: String,
+    /// RFC 3339.
+    pub set_at: String,
+    /// The address that phones are told: `mfa.logo_url` where it is configured. Null while they are told none.
+    pub url: Option<String>,
+}

@@ -138,7 +138,7 @@ pub(super) fn run(global: &Global, command: DeviceCommand) -> Result<ExitCode, F
     let DeviceCommand::Simulate(args) = command;
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Failure::fault)?;
-    let outcome = runtime.block_on(simulate(&args));
+    let outcome = runtime.block_on(simulate(&args, global.quiet));
     // A name that is just being resolved holds nobody up.
     runtime.shutdown_background();
     let outcome = outcome?;
@@ -146,7 +146,7 @@ pub(super) fn run(global: &Global, command: DeviceCommand) -> Result<ExitCode, F
     Ok(if outcome.is_refused() { ExitCode::from(EXIT_REFUSED) } else { done })
 }
 
-async fn simulate(args: &SimulateArgs) -> Result<Outcome, Failure> {
+async fn simulate(args: &SimulateArgs, quiet: bool) -> Result<Outcome, Failure> {
     let kept = args.state.as_deref().map(state::load).transpose()?.flatten();
     let fresh = kept.is_none();
     let listening = match args.listen {
@@ -174,6 +174,10 @@ async fn simulate(args: &SimulateArgs) -> Result<Outcome, Failure> {
     // Before the wait, which may be broken off.
     if let Some(file) = &args.state {
         state::save(file, &phone)?;
+    }
+    let waits = has_push && (listening.is_some() || args.poll || args.answer.is_some());
+    if waits && !quiet {
+        eprintln!("Waiting for a push, at most {} s.", args.wait);
     }
     let mut outcome = Outcome { registered: phone.registered, code, outcome: "registered", push: None };
     if !has_push {

@@ -23,7 +23,7 @@ const PRESSES_MAX: usize = 4;
 const LOOK: Duration = Duration::from_millis(50);
 
 /// Where emulated tokens live, and who made them.
-pub(super) struct Works {
+pub(crate) struct Works {
     program: PathBuf,
     maker: PathBuf,
     directory: PathBuf,
@@ -33,7 +33,7 @@ pub(super) struct Works {
 
 impl Works {
     /// Prepares a directory for the tokens: beside the batch file, where a cut token is found again, or for now.
-    pub(super) fn prepare(maker: &Path, state: Option<&Path>) -> Result<Self, Failure> {
+    pub(crate) fn prepare(maker: &Path, state: Option<&Path>) -> Result<Self, Failure> {
         fs::File::open(maker).map_err(|error| {
             Failure::usage(format!(
                 "maker key {}: {error}; make one with `{PROGRAM} make-maker --out FILE` and put what it prints into \
@@ -63,7 +63,7 @@ impl Works {
     }
 
     /// Plugs a token in. A new one is attested by the maker; one that was here before is as it was.
-    pub(super) fn start(&self, serial: &str) -> Result<EmulatedToken, Failure> {
+    pub(crate) fn start(&self, serial: &str) -> Result<EmulatedToken, Failure> {
         let at = |ending: &str| self.directory.join(format!("{serial}.{ending}"));
         let (port, display) = (at("port"), at("display"));
         for stale in [&port, &display] {
@@ -133,9 +133,9 @@ pub(crate) fn program() -> Option<PathBuf> {
 }
 
 /// A token that is plugged in for as long as this lives.
-pub(super) struct EmulatedToken {
+pub(crate) struct EmulatedToken {
     /// Its serial line.
-    pub(super) port: PathBuf,
+    pub(crate) port: PathBuf,
     display: PathBuf,
     child: Child,
     fingers: ChildStdin,
@@ -143,7 +143,7 @@ pub(super) struct EmulatedToken {
 
 impl EmulatedToken {
     /// Presses the button and reads the code that shows then; a code that showed before only when no other comes.
-    pub(super) fn code(&mut self, digits: usize) -> Result<String, String> {
+    pub(crate) fn code(&mut self, digits: usize) -> Result<String, String> {
         let before = self.shown(digits);
         for _ in 0..PRESSES_MAX {
             writeln!(self.fingers, "a").map_err(|error| format!("the token's button: {error}"))?;

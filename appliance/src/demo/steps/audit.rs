@@ -5,6 +5,8 @@ use serde_json::Value;
 
 use crate::demo::stage::{Stage, text};
 
+/// Most events of a demo.
+const LIMIT: &str = "500";
 /// What must be there in this order, with reasons; the modem's own events may lie between.
 const EXPECTED: [(&str, &str); 28] = [
     ("application.added", ""),
@@ -55,16 +57,52 @@ const LETTERED: [(&str, &str); 10] = [
     ("phone.registered", ""),
 ];
 
+/// The same for a phone.
+const WITH_A_PHONE: [(&str, &str); 11] = [
+    ("user.added", ""),
+    ("mfa.registration_started", ""),
+    ("mfa.registered", ""),
+    ("recovery.generated", ""),
+    ("push.challenge_ordered", ""),
+    ("push.sent", ""),
+    ("push.approved", ""),
+    ("push.fetched", ""),
+    ("oath.verified", ""),
+    ("recovery.used", ""),
+    // The recovery code a second time.
+    ("recovery.failed", "replay"),
+];
+
+/// The same for a token that was enrolled at the desk.
+const AT_THE_DESK: [(&str, &str); 13] = [
+    ("enrol.requested", ""),
+    ("enrol.eligible", ""),
+    ("enrol.factor_selected", ""),
+    ("enrol.code_issued", ""),
+    ("device.provisioned", ""),
+    ("enrol.vetting", ""),
+    ("enrol.proof_checked", ""),
+    ("enrol.vetted", ""),
+    ("enrol.handed_over", ""),
+    ("enrol.possession_shown", ""),
+    ("enrol.bound", ""),
+    ("enrol.activated", ""),
+    ("enrol.confirmed", ""),
+];
+
 /// Lists the events, and checks their order and their chain.
 pub(super) fn in_order(stage: &mut Stage<'_>) -> anyhow::Result<String> {
-    let list = stage.cli_json(&["events"])?;
+    let list = stage.cli_json(&["events", "--limit", LIMIT])?;
+    ensure!(list["next"].is_null(), "there are more than {LIMIT} events");
     let events = list["items"].as_array().context("the answer is no list")?;
     for event in events {
         stage.screen.answer(&row(event)?)?;
     }
     let mut rest = events.iter();
     let lettered = LETTERED.iter().filter(|_| stage.lettered);
-    for (kind, reason) in EXPECTED.iter().chain(lettered).copied() {
+    let enrolled = AT_THE_DESK.iter().filter(|_| stage.enrolled);
+    let expected = EXPECTED.iter().chain(lettered).chain(&WITH_A_PHONE).chain(enrolled);
+    for (kind, reason) in expected.copied() {
         let found =
             |event: &Value| event["type"] == kind && event["reason"].as_str().unwrap_or_default() == reason;
         if !rest.any(found) {
@@ -88,7 +126,7 @@ fn row(event: &Value) -> anyhow::Result<String> {
     let actor = &event["actor"];
     let hash = text(event, "hash")?.get(..8).unwrap_or_default();
     Ok(format!(
-        "{:>3}  {time}  {hash}  {:<22} {outcome:<16} {}:{}",
+        "{:>3}  {time}  {hash}  {:<26} {outcome:<18} {}:{}",
         event["seq"].as_i64().unwrap_or_default(),
         text(event, "type")?,
         text(actor, "kind")?,

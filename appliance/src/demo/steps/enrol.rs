@@ -7,7 +7,7 @@ use crate::demo::authenticator::Authenticator;
 use crate::demo::stage::{Alice, Keys, PHONE, Stage, text};
 
 /// What the demo's portal may do.
-const PORTAL_SCOPES: &str = "verify,challenge,users:read,events:read";
+const PORTAL_SCOPES: &str = "verify,challenge,users:read,events:read,enrol:request,user:assert";
 
 /// Makes the keys and enrols alice; her phone scans both QR codes.
 pub(super) fn enrol(stage: &mut Stage<'_>) -> anyhow::Result<String> {

@@ -10,15 +10,17 @@ use super::stop::Stopped;
 
 mod audit;
 mod codes;
+pub(in crate::demo) mod desk;
 mod enrol;
 mod hsm;
 mod letter;
 mod pages;
+pub(in crate::demo) mod phone;
 mod sms;
 
 type Step = fn(&mut Stage<'_>) -> anyhow::Result<String>;
 
-const STEPS: [(&str, Step); 13] = [
+const STEPS: [(&str, Step); 18] = [
     ("The HSM makes its keys, and nobody can read them", hsm::initialise),
     ("An application gets a key, alice registers and gets her tokens", enrol::enrol),
     ("Her phone's TOTP code is accepted", codes::totp_accepted),
@@ -31,6 +33,11 @@ const STEPS: [(&str, Step); 13] = [
     ("She logs in by a link to her phone", pages::log_in_by_link),
     ("Carol enrols an authenticator app", pages::enrol_app),
     ("Bob registers his phone with a letter", letter::register),
+    ("Dora registers her phone by one QR code, for pushes and for codes", phone::register),
+    ("A push is approved by the number that the login shows; the phone's code is accepted too", phone::ask),
+    ("Her phone is lost: a recovery code is good once", phone::recover),
+    ("Emma asks for a hardware token and gets a registration code", desk::request),
+    ("At the desk she is vetted, handed the token, and bound to it at level 3", desk::vet),
     ("The audit shows it all, in order", audit::in_order),
 ];
 

@@ -15,7 +15,7 @@ use super::work::{Doing, Ready, Work, check_reason};
 use super::{notice, people};
 use crate::appliance::Appliance;
 use crate::flows::tokens::{self, Change};
-use crate::flows::{Caller, FlowError, OPERATOR, phones};
+use crate::flows::{Caller, FlowError, OPERATOR, operators, phones};
 use crate::store::token::TokenRow;
 use crate::store::vetting::{self, End};
 use crate::store::{StoreError, Writing, enrolment, event, phone, token};
@@ -177,7 +177,7 @@ pub fn revoke(app: &Appliance, caller: &Caller, id: &Id, reason: &str, why: Why)
     let mut work = Work::open(app, caller, id)?;
     if !caller.rights.has(Right::RevokeTokens) {
         work.for_applicant("enrol.revoked")?;
-    } else if !people::works_for(app, caller, &work.row.organisation) {
+    } else if !people::works_for(app, caller, Right::RevokeTokens, &work.row.organisation) {
         let refusal = domain::enrol::Refusal::OutOfScope;
         return Err(work.refuse(Doing::end("enrol.revoked", reason), refusal)?);
     }
@@ -210,7 +210,10 @@ pub fn revoke_token(
             revoke(app, caller, &bound.order.id, reason, why)?;
             tokens::find(app, serial)
         }
-        _ => tokens::change(app, caller, serial, Change::Revoke),
+        _ => {
+            operators::need_everywhere(app, caller, Right::RevokeTokens)?;
+            tokens::change(app, caller, serial, Change::Revoke)
+        }
     }
 }
 

@@ -64,15 +64,10 @@ fn somebody_vets(app: &Appliance, target: Level) -> Result<bool, FlowError> {
     Ok(false)
 }
 
-/// Whether a caller works for an organisation; only registration authorities whom the configuration names are held to
-/// some.
-pub(super) fn works_for(app: &Appliance, caller: &Caller, organisation: &str) -> bool {
-    match app.config.enrol.scopes.get(&caller.actor.id) {
-        Some(own) if caller.actor.kind == OPERATOR && !caller.is_break_glass() => {
-            own.iter().any(|one| one == organisation)
-        }
-        _ => true,
-    }
+/// Whether a caller has a right for an organisation: as far as the roles that hold it were given, and within the bounds
+/// that the configuration sets (BIND-37, B.2).
+pub(super) fn works_for(app: &Appliance, caller: &Caller, right: Right, organisation: &str) -> bool {
+    operators::reach(app, caller, right).includes(organisation)
 }
 
 /// Whether a caller may see an enrolment: its user, its application, and who reads enrolments, within the organisation.
@@ -84,7 +79,7 @@ pub(super) fn sees(app: &Appliance, caller: &Caller, row: &EnrolmentRow) -> Resu
         return applicant::owns(app, caller, row);
     }
     if caller.rights.has(Right::ReadEnrolments) {
-        return Ok(works_for(app, caller, &row.organisation));
+        return Ok(works_for(app, caller, Right::ReadEnrolments, &row.organisation));
     }
     Ok(caller.rights.has(Right::RequestEnrolment) && row.application == caller.application)
 }
@@ -112,7 +107,7 @@ impl Work<'_> {
             let text = "a registration authority is a person, and an application is none";
             return Err(caller.forbidden(app, Right::Vet.name(), text)?);
         };
-        if !works_for(app, caller, &self.row.organisation) {
+        if !works_for(app, caller, Right::Vet, &self.row.organisation) {
             return Err(self.refuse(Doing::end(doing, ""), Refusal::OutOfScope)?);
         }
         Ok(Vetter { person: row.user_id, level: level_of(app, &row.user_id)? })
@@ -140,7 +135,7 @@ impl Work<'_> {
         let rights = caller.rights;
         if caller.actor.kind == OPERATOR {
             if rights.has(Right::Vet) && !rights.has(Right::RequestEnrolment) {
-                if !works_for(app, caller, &self.row.organisation) {
+                if !works_for(app, caller, Right::Vet, &self.row.organisation) {
                     return Err(self.refuse(Doing::end(doing, ""), Refusal::OutOfScope)?);
                 }
                 return Ok(());

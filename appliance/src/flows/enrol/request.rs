@@ -194,7 +194,8 @@ pub fn request(app: &Appliance, caller: &Caller, new: NewRequest) -> Result<View
     if !app.config.enrol.methods.contains(&new.method) {
         return Err(work.refuse(doing(), Refusal::MethodDisabled(new.method))?);
     }
-    if !people::works_for(app, caller, &work.row.organisation) {
+    let right = if caller.rights.has(Right::RequestEnrolment) { Right::RequestEnrolment } else { Right::Vet };
+    if !people::works_for(app, caller, right, &work.row.organisation) {
         return Err(work.refuse(doing(), Refusal::OutOfScope)?);
     }
     let first_factor = by == Requester::Applicant || new.info.evidence.is_some();

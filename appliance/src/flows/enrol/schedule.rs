@@ -55,7 +55,7 @@ pub fn offer(app: &Appliance, caller: &Caller, new: NewAppointment) -> Result<Ap
     if new.starts_at <= app.clock.now().wall_ms {
         return Err(FlowError::Invalid("starts_at: must lie ahead".to_owned()));
     }
-    if !works_for(app, caller, &new.organisation) {
+    if !works_for(app, caller, Right::Vet, &new.organisation) {
         let text = "you offer times for your own organisations only";
         return Err(caller.forbidden(app, Right::Vet.name(), text)?);
     }
@@ -91,7 +91,7 @@ pub fn list(app: &Appliance, caller: &Caller) -> Result<Vec<AppointmentRow>, Flo
     let rows = app.store.read(|c| appointment::list(c, now, LIST_MAX))?;
     let shown = |row: &AppointmentRow| {
         (row.enrolment.is_none() || caller.rights.has(Right::Vet))
-            && works_for(app, caller, &row.organisation)
+            && works_for(app, caller, Right::Vet, &row.organisation)
     };
     rows.into_iter().filter(shown).map(|row| checked(app, row)).collect()
 }

@@ -145,7 +145,7 @@ pub fn activities(app: &Appliance, caller: &Caller, id: &Id) -> Result<Vec<Step>
         let which = crate::flows::handle(id);
         return Err(FlowError::Tampered { what: "the steps of the enrolment", which });
     }
-    let reads = caller.rights.has(Right::Vet) && works_for(app, caller, &row.organisation);
+    let reads = caller.rights.has(Right::Vet) && works_for(app, caller, Right::Vet, &row.organisation);
     let shown = |step: StepRow| -> Result<Step, FlowError> {
         let remark = remark_of(app, &owner, &step)?.filter(|_| reads);
         Ok(Step { row: step, remark })
@@ -160,7 +160,7 @@ pub fn activities(app: &Appliance, caller: &Caller, id: &Id) -> Result<Vec<Step>
 pub fn vetted(app: &Appliance, caller: &Caller, id: &Id) -> Result<Identity, FlowError> {
     caller.need(app, Right::ReadContacts)?;
     let row = find(app, id)?;
-    if !works_for(app, caller, &row.organisation) {
+    if !works_for(app, caller, Right::ReadContacts, &row.organisation) {
         return Err(FlowError::NotFound("enrolment"));
     }
     let owner = owner_of(app, &row)?;

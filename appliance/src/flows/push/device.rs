@@ -49,6 +49,16 @@ pub fn of_user(app: &Appliance, name: &UserName) -> Result<Vec<View>, FlowError>
     rows.into_iter().map(|row| view(app, &owner, row)).collect()
 }
 
+/// Phones by serial, also revoked ones.
+///
+/// # Errors
+/// [`FlowError::Tampered`]; when the HSM or the store cannot answer.
+pub fn list(app: &Appliance, after: &str, limit: usize) -> Result<Vec<DeviceRow>, FlowError> {
+    let rows = app.store.read(|c| push_device::list(c, after, limit))?;
+    rows.iter().try_for_each(|row| check_device(app, row))?;
+    Ok(rows)
+}
+
 fn load(app: &Appliance, serial: &Serial) -> Result<(DeviceRow, UserRow), FlowError> {
     let found = app.store.read(|c| {
         let Some(row) = push_device::by_serial(c, serial)? else { return Ok(None) };

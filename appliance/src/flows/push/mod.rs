@@ -20,6 +20,7 @@ pub mod ask;
 pub mod device;
 pub mod expire;
 mod forget;
+pub mod logo;
 pub mod poll;
 pub mod post;
 mod prepared;

@@ -9,7 +9,7 @@ use push::uri::Look;
 use zeroize::Zeroizing;
 
 use super::super::{Caller, FlowError, handle, phones, users};
-use super::{prepared, refused, settings};
+use super::{logo, prepared, refused, settings};
 use crate::appliance::Appliance;
 use crate::store::StoreError;
 use crate::store::push_device::{self, DeviceRow};
@@ -127,11 +127,12 @@ pub fn begin(app: &Appliance, caller: &Caller, name: &str, wish: &Wish) -> Resul
     }
     let attribute = account_attribute(app, &owner, settings.account_attribute.as_deref())?;
     let account = Account::of(attribute.as_ref().map(|text| text.as_str()), owner.name.as_str());
+    let logo = logo::address(app)?;
     let look = Look {
         issuer: &settings.issuer,
         account: &account,
         colour: Some(&settings.colour),
-        logo: settings.logo.as_ref(),
+        logo: logo.as_ref(),
     };
     let made = prepared::make(app, &owner, wish.kind, wish.replace, &look)?;
     let now = app.clock.now();
