@@ -18,6 +18,8 @@ use crate::store::token::{ACTIVE_MAX, TokenRow};
 use crate::store::user::UserRow;
 use crate::store::{Writing, event, token, user};
 
+/// The event of a registration that comes to nothing.
+const FAILED: &str = "mfa.registration_failed";
 /// The user name is missing, or nobody's (COMB-06).
 const NO_USERNAME: FlowError = FlowError::Phone { key: "comb.no_username", text: "No username found" };
 /// There is no such registration (COMB-34).
@@ -101,7 +103,6 @@ pub fn begin(app: &Appliance, caller: &Caller, name: &str, wish: &Wish) -> Resul
         Ok(name) => app.store.read(|c| user::by_name(c, &name))?,
         Err(_) => None,
     };
-    const FAILED: &str = "mfa.registration_failed";
     let Some(found) = users::checked(app, name, found)? else {
         return Err(refused(app, caller, None, (FAILED, "no_username"), NO_USERNAME)?);
     };
@@ -247,6 +248,14 @@ pub(super) fn put(
     }
 }
 
+/// Writes that somebody asked for a registration that nobody has, and gives the refusal (COMB-34).
+///
+/// # Errors
+/// When the store cannot answer.
+pub fn unknown(app: &Appliance, caller: &Caller) -> Result<FlowError, FlowError> {
+    refused(app, caller, None, (FAILED, "no_message_id"), NO_MESSAGE_ID)
+}
+
 /// A registration that this application began for a user, with the user. One whose time is over is ended first.
 ///
 /// # Errors
@@ -265,9 +274,7 @@ pub fn find(
         let named = UserName::parse(name).is_ok_and(|name| name == owner.name);
         named && row.application_id == caller.application
     });
-    let Some((row, owner)) = own else {
-        return Err(refused(app, caller, None, ("mfa.registration_failed", "no_message_id"), NO_MESSAGE_ID)?);
-    };
+    let Some((row, owner)) = own else { return Err(unknown(app, caller)?) };
     check(app, &row)?;
     users::check_account(app, &owner)?;
     if row.registration.aged(&app.clock.now()).state == row.registration.state {
