@@ -116,7 +116,7 @@ pub(super) async fn begin(
 ///
 /// # Errors
 /// For a text that no QR code can hold.
-fn begun(begun: register::Begun) -> Result<wire::BegunRegistration, ApiError> {
+pub(super) fn begun(begun: register::Begun) -> Result<wire::BegunRegistration, ApiError> {
     let code = qr::encode(&begun.uri).ok_or_else(|| ApiError::malformed("the QR code would be too large"))?;
     Ok(wire::BegunRegistration {
         id: handle(&begun.row.id),

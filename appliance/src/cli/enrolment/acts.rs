@@ -1,6 +1,7 @@
 //! The commands of enrolments as they are typed.
 
-use clap::{Args, Subcommand};
+use clap::builder::NonEmptyStringValueParser;
+use clap::{Args, Subcommand, ValueEnum};
 
 use crate::api::wire;
 
@@ -30,7 +31,7 @@ pub(in crate::cli) enum Act {
     Preregister {
         /// The enrolment.
         id: String,
-        /// What is to be bound: sms, soft or hardware.
+        /// What is to be bound: sms, soft, push or hardware.
         #[arg(long = "type", value_name = "TYPE")]
         kind: Option<String>,
         /// Which product.
@@ -44,10 +45,27 @@ pub(in crate::cli) enum Act {
         /// The enrolment.
         id: String,
     },
-    /// Send a code to the phone that is to be bound.
+    /// Register a phone with the app, for this enrolment, and wait for the phone.
+    Phone {
+        /// The enrolment.
+        id: String,
+        /// What the code registers; push alone by default for who has the codes of an app.
+        #[arg(long, value_enum)]
+        kind: Option<PhoneKind>,
+        /// Language of the text beside the code, such as en-gb.
+        #[arg(long)]
+        locale: Option<String>,
+        /// Print the code and go; `enrol show` tells what came of it.
+        #[arg(long)]
+        no_wait: bool,
+    },
+    /// Ask the phone with the app that is to be bound, or send a code to the number that is.
     Send {
         /// The enrolment.
         id: String,
+        /// A number that is not bound yet.
+        #[arg(long, value_name = "NUMBER")]
+        number: Option<String>,
     },
     /// Make the registration code, which is shown once.
     Code {
@@ -77,7 +95,7 @@ pub(in crate::cli) enum Act {
         #[arg(long, value_name = "N", default_value_t = 30)]
         minutes: u32,
         /// Where, or the address of a video call.
-        #[arg(long)]
+        #[arg(long, value_parser = NonEmptyStringValueParser::new())]
         place: Option<String>,
         /// Only for applicants of this organisation.
         #[arg(long, value_name = "NAME")]
@@ -151,6 +169,15 @@ pub(in crate::cli) enum Act {
     },
     /// Count enrolments by method, state and level.
     Report,
+}
+
+/// What a phone registers for.
+#[derive(Clone, Copy, ValueEnum)]
+pub(in crate::cli) enum PhoneKind {
+    /// Push and codes.
+    Combined,
+    /// Push alone.
+    Push,
 }
 
 /// What a vetting consists of, in its order.
@@ -262,7 +289,7 @@ pub(in crate::cli) struct ShownArgs {
     /// Serial of the token; the one from before, or the user's only one, by default.
     #[arg(long)]
     serial: Option<String>,
-    /// For a code that was sent: what `enrol send` gave.
+    /// For a code that was sent, or without a code for a phone that has answered: what `enrol send` gave.
     #[arg(long, conflicts_with = "serial")]
     challenge: Option<String>,
 }
@@ -270,7 +297,10 @@ pub(in crate::cli) struct ShownArgs {
 impl ShownArgs {
     pub(super) fn body(self) -> Option<wire::Possession> {
         let ShownArgs { otp, serial, challenge } = self;
-        otp.map(|otp| wire::Possession { otp, serial, challenge })
+        if otp.is_none() && challenge.is_none() {
+            return None;
+        }
+        Some(wire::Possession { otp: otp.unwrap_or_default(), serial, challenge })
     }
 }
 

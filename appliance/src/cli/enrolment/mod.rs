@@ -1,6 +1,8 @@
 //! `countersign enrol request|list|show|...`: the acts of an enrolment, over the daemon's socket.
 
 use std::process::ExitCode;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use serde_json::json;
 
@@ -13,7 +15,7 @@ mod acts;
 mod told;
 
 pub(super) use self::acts::Act;
-use self::acts::Vet;
+use self::acts::{PhoneKind, Vet};
 use self::told::{describe, identity, list, report, show};
 
 fn path(id: &str, act: &str) -> String {
@@ -36,9 +38,11 @@ pub(super) fn run(global: &Global, act: Act) -> Result<ExitCode, Failure> {
             let made: wire::MadeToken = client.post(&path(&id, "/token"), &json!({}))?;
             print(global, &made, |made| format!("serial  {}\nuri     {}\n", made.serial, made.otpauth_uri))
         }
-        Act::Send { id } => {
-            let sent: wire::PossessionSent = client.post(&path(&id, "/possession/send"), &json!({}))?;
-            print(global, &sent, |sent| format!("challenge  {}\n", sent.challenge))
+        Act::Phone { id, kind, locale, no_wait } => register(global, &client, &id, (kind, locale), no_wait),
+        Act::Send { id, number } => {
+            let order = wire::PossessionOrder { number };
+            let sent: wire::PossessionSent = client.post(&path(&id, "/possession/send"), &order)?;
+            print(global, &sent, told::sent)
         }
         Act::Code { id, mail } => {
             let made: wire::RegistrationCode = client.post(&path(&id, "/code"), &wire::CodeOrder { mail })?;
@@ -114,7 +118,7 @@ fn times(
 ) -> Result<ExitCode, Failure> {
     let list = match offer {
         Some(starts_at) => {
-            let place = place.unwrap_or_default();
+            let place = place.ok_or_else(|| Failure::usage("say where: --place"))?;
             let new = wire::NewAppointment { starts_at, minutes, place, organisation };
             let made: wire::Appointment = client.post("/v1/appointments", &new)?;
             wire::List { items: vec![made], next: None }
@@ -137,6 +141,42 @@ fn times(
             .collect();
         table(["TIME", "STARTS", "MINUTES", "PLACE", "ENROLMENT"], &rows)
     })
+}
+
+/// How long a phone is waited for: longer than a registration lives by default.
+const WAIT: Duration = Duration::from_secs(300);
+/// How often it is looked whether the phone has answered.
+const LOOK_AGAIN: Duration = Duration::from_millis(500);
+
+fn register(
+    global: &Global,
+    client: &Client<'_>,
+    id: &str,
+    (kind, locale): (Option<PhoneKind>, Option<String>),
+    no_wait: bool,
+) -> Result<ExitCode, Failure> {
+    let kind = kind.map(|kind| match kind {
+        PhoneKind::Combined => "combined".to_owned(),
+        PhoneKind::Push => "push".to_owned(),
+    });
+    let new = wire::EnrolmentPhone { kind, locale };
+    let made: wire::RegisteringPhone = client.post(&path(id, "/phone"), &new)?;
+    let begun = &made.registration;
+    if no_wait {
+        return print(global, &made, |made| {
+            format!("{}\n{}\n", made.registration.qr_text, made.registration.uri.as_str())
+        });
+    }
+    eprintln!("{}\nScan the code with the authenticator app; waiting for the phone.", begun.qr_text);
+    let until = Instant::now() + WAIT;
+    while Instant::now() < until {
+        let found: wire::Enrolment = client.get(&path(id, ""))?;
+        if found.push.is_some() {
+            return print(global, &found, describe);
+        }
+        thread::sleep(LOOK_AGAIN);
+    }
+    Err(Failure::refused("no phone has answered: begin again"))
 }
 
 fn vet(global: &Global, client: &Client<'_>, act: Vet) -> Result<ExitCode, Failure> {

@@ -99,6 +99,14 @@ pub(super) fn report(global: &Global, client: &Client<'_>) -> Result<ExitCode, F
     Ok(ExitCode::from(EXIT_DONE))
 }
 
+pub(super) fn sent(sent: &wire::PossessionSent) -> String {
+    lines(&[
+        ("challenge", Some(sent.challenge.clone())),
+        ("to", sent.phone_masked.clone()),
+        ("select", sent.number.map(|number| number.to_string())),
+    ])
+}
+
 fn lines(given: &[(&str, Option<String>)]) -> String {
     let there = given.iter().filter_map(|(name, value)| Some(format!("{name:10} {}\n", value.as_deref()?)));
     there.collect()
@@ -106,6 +114,10 @@ fn lines(given: &[(&str, Option<String>)]) -> String {
 
 pub(super) fn describe(one: &wire::Enrolment) -> String {
     let appointment = one.appointment.as_ref().map(|at| format!("{} {}", at.starts_at, at.place));
+    let phone = one.push.as_ref().map(|phone| {
+        let name = phone.name.as_deref().unwrap_or_default();
+        format!("{} {} {name}", phone.serial, phone.state).trim_end().to_owned()
+    });
     lines(&[
         ("enrolment", Some(one.id.clone())),
         ("user", Some(one.user.clone())),
@@ -115,6 +127,8 @@ pub(super) fn describe(one: &wire::Enrolment) -> String {
         ("reason", one.reason.clone()),
         ("factor", one.factor.clone()),
         ("token", one.token.clone()),
+        ("phone", phone),
+        ("number", one.phone_masked.clone()),
         ("code until", one.code_valid_until.clone()),
         ("at", appointment),
         ("vetter", one.vetter.clone()),

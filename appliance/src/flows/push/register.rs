@@ -98,7 +98,7 @@ impl Former {
 /// [`FlowError::Phone`] without `[push]`, for a name that nobody has (COMB-06), and for a user who has such a thing
 /// (COMB-40); [`FlowError::Forbidden`] where the session counts for less than what it would replace. Each is an event.
 pub fn begin(app: &Appliance, caller: &Caller, name: &str, wish: &Wish) -> Result<Begun, FlowError> {
-    let settings = &settings(app)?.settings;
+    settings(app)?;
     let found = match UserName::parse(name) {
         Ok(name) => app.store.read(|c| user::by_name(c, &name))?,
         Err(_) => None,
@@ -109,11 +109,27 @@ pub fn begin(app: &Appliance, caller: &Caller, name: &str, wish: &Wish) -> Resul
     let _order = app.lock_user(&found.id)?;
     let owner = users::find(app, &found.name)?;
     users::check_account(app, &owner)?;
-    let refuse = |reason, error| refused(app, caller, Some(&owner), (FAILED, reason), error);
+    begin_for(app, caller, &owner, wish, None)
+}
+
+/// Begins a registration for a user, or for an enrolment of the user's, which will hold the phone. The caller holds the
+/// user's lock.
+///
+/// # Errors
+/// As [`begin`].
+pub(in crate::flows) fn begin_for(
+    app: &Appliance,
+    caller: &Caller,
+    owner: &UserRow,
+    wish: &Wish,
+    enrolment: Option<Id>,
+) -> Result<Begun, FlowError> {
+    let settings = &settings(app)?.settings;
+    let refuse = |reason, error| refused(app, caller, Some(owner), (FAILED, reason), error);
     if owner.state != users::ACTIVE {
         return Err(refuse("locked", FlowError::Conflict(format!("the user is {}", owner.state)))?);
     }
-    let former = Former::load(app, &owner, wish.kind)?;
+    let former = Former::load(app, owner, wish.kind)?;
     if !former.is_empty() && !wish.replace {
         return Err(refuse("exists", EXISTS)?);
     }
@@ -126,7 +142,7 @@ pub fn begin(app: &Appliance, caller: &Caller, name: &str, wish: &Wish) -> Resul
         let text = format!("a user has at most {ACTIVE_MAX} tokens");
         return Err(refuse("quota", FlowError::Conflict(text))?);
     }
-    let attribute = account_attribute(app, &owner, settings.account_attribute.as_deref())?;
+    let attribute = account_attribute(app, owner, settings.account_attribute.as_deref())?;
     let account = Account::of(attribute.as_ref().map(|text| text.as_str()), owner.name.as_str());
     let look = Look {
         issuer: &settings.issuer,
@@ -134,7 +150,9 @@ pub fn begin(app: &Appliance, caller: &Caller, name: &str, wish: &Wish) -> Resul
         colour: Some(&settings.colour),
         logo: settings.logo.as_ref(),
     };
-    let made = prepared::make(app, &owner, wish.kind, wish.replace, &look)?;
+    // What replaces a phone is made with a phone that is good, and not before.
+    let recovery = settings.recovery_codes && enrolment.is_none();
+    let made = prepared::make(app, owner, wish.kind, (wish.replace, recovery), &look)?;
     let now = app.clock.now();
     let registration = Registration::created(wish.kind, settings.timeout_ms, &now)
         .shown(settings.timeout_ms, &now)
@@ -146,16 +164,17 @@ pub fn begin(app: &Appliance, caller: &Caller, name: &str, wish: &Wish) -> Resul
         application_id: caller.application,
         message_id: made.message.map(|message| message.to_string()),
         registration,
-        prepared: Some(made.prepared.seal(app, &owner, &id)?),
+        prepared: Some(made.prepared.seal(app, owner, &id)?),
         reason: None,
         device_id: None,
         token_id: None,
         challenge_id: None,
+        enrolment_id: enrolment,
         created_at: now.wall_ms,
         mac: [0; 32],
     };
     let row = sealed(app, row)?;
-    insert(app, caller, &owner, &row)?;
+    insert(app, caller, owner, &row)?;
     let locale = wish.locale.as_deref().unwrap_or(&owner.lang);
     Ok(Begun {
         uri: made.uri,
