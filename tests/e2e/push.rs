@@ -608,3 +608,22 @@ fn dead_recovery_codes_stay_dead() {
     assert!(unread["recovery_codes"].is_null(), "codes of a phone that is gone are not drawn");
     assert_eq!(client.post("/v1/challenges", &body).code(), "recovery.none");
 }
+
+/// COMB-34: a text that is no handle is looked up as no registration at all. Red when it finds a row.
+#[test]
+fn what_is_no_handle_is_nobodys_registration() {
+    let (rig, mut client) = rig();
+    rig.user("alice");
+    begin(&mut client, "alice", "push");
+    let store = rusqlite::Connection::open(rig.state.join("countersign.db")).expect("the store");
+    assert_eq!(store.execute("UPDATE registration SET id = zeroblob(16)", []).expect("a write"), 1);
+    let path = "/v1/users/alice/registrations/nonsense";
+    let shown = client.get(path);
+    assert_eq!((shown.status, shown.code().as_str()), (410, "comb.no_message_id"), "{}", shown.text());
+    for answer in [client.delete(path), client.post(&format!("{path}/push"), &json!({}))] {
+        assert_eq!(answer.code(), "comb.no_message_id", "{}", answer.text());
+    }
+    let stranger = rig.app_key("stranger", &["verify"]);
+    assert_eq!(rig.loopback(Some(&stranger)).get(path).code(), "forbidden", "first of all");
+    assert!(rig.events("type=store.tampered").is_empty(), "no row was looked at");
+}

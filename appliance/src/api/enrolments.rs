@@ -6,18 +6,20 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use domain::enrol::{Channel, Factor, Level, Method, State as Stands};
 use domain::names::Serial;
+use domain::registration::Kind;
 use domain::role::Right;
 use domain::token::Id;
 use serde::Deserialize;
 
 use super::auth::Authenticated;
-use super::body::{Json, Path, Query};
+use super::body::{Json, Maybe, Path, Query};
 use super::error::ApiError;
 use super::users::{PAGE, PAGE_MAX, user_name};
-use super::{Api, wire};
+use super::{Api, registrations, wire};
 use crate::appliance::Appliance;
 use crate::clock::rfc3339;
 use crate::flows::enrol::{self, Evidence, Info, NewRequest, Shown, View, Wanted, Why};
+use crate::flows::push::device;
 use crate::flows::{Caller, FlowError, OPERATOR, handle, parse_handle, users};
 use crate::store::appointment::AppointmentRow;
 
@@ -70,6 +72,14 @@ pub(super) fn appointment(row: &AppointmentRow) -> wire::Appointment {
     }
 }
 
+fn phone(found: &device::View) -> wire::EnrolledPhone {
+    wire::EnrolledPhone {
+        serial: found.row.serial.to_string(),
+        name: Some(found.name.clone()).filter(|name| !name.is_empty()),
+        state: found.row.lifecycle.name().to_owned(),
+    }
+}
+
 pub(super) fn view(view: View) -> wire::Enrolment {
     let (order, progress) = (&view.row.order, view.row.progress);
     let [vetter, second_vetter] = view.vetters.clone();
@@ -88,6 +98,8 @@ pub(super) fn view(view: View) -> wire::Enrolment {
         factor: progress.factor.map(|factor| factor.name().to_owned()),
         token: view.token.clone(),
         phone: view.phone,
+        phone_masked: view.number.clone(),
+        push: view.app.as_ref().map(phone),
         eligible_at: progress.eligible_at_ms.map(rfc3339),
         code_valid_until: progress.code_until_ms.map(rfc3339),
         appointment: view.appointment.as_ref().map(appointment),
@@ -270,18 +282,47 @@ pub(super) async fn token(
     Ok((StatusCode::CREATED, axum::Json(shown)))
 }
 
-/// Send a code to the phone that is to be bound.
+/// Register a phone with the app, for this enrolment. The answer shows what it scans, once.
+#[utoipa::path(post, path = "/v1/enrolments/{id}/phone", tag = "enrolments", operation_id = "register_enrolment_phone",
+    params(("id" = String, Path)), request_body = wire::EnrolmentPhone,
+    responses(ApiError, (status = 201, description = "Waiting for the phone", body = wire::RegisteringPhone)))]
+pub(super) async fn register(
+    State(api): State<Arc<Api>>,
+    Authenticated(caller): Authenticated,
+    Path(text): Path<String>,
+    Maybe(new): Maybe<wire::EnrolmentPhone>,
+) -> Result<(StatusCode, axum::Json<wire::RegisteringPhone>), ApiError> {
+    let id = id(&text)?;
+    let unknown = || ApiError::malformed("kind: must be combined or push");
+    let kind = new.kind.as_deref();
+    let kind = kind.map(|text| Kind::from_name(text).ok_or_else(unknown)).transpose()?;
+    let made = api.act(move |app| enrol::register(app, &caller, &id, kind, new.locale)).await?;
+    let answer = wire::RegisteringPhone {
+        registration: registrations::begun(made.begun)?,
+        enrolment: view(made.view),
+    };
+    Ok((StatusCode::CREATED, axum::Json(answer)))
+}
+
+/// Ask the phone with the app that is to be bound, or send a code to the number that is.
 #[utoipa::path(post, path = "/v1/enrolments/{id}/possession/send", tag = "enrolments",
     operation_id = "send_enrolment_possession", params(("id" = String, Path)),
+    request_body = wire::PossessionOrder,
     responses(ApiError, (status = 202, description = "On its way", body = wire::PossessionSent)))]
 pub(super) async fn send(
     State(api): State<Arc<Api>>,
     Authenticated(caller): Authenticated,
     Path(text): Path<String>,
+    Maybe(order): Maybe<wire::PossessionOrder>,
 ) -> Result<(StatusCode, axum::Json<wire::PossessionSent>), ApiError> {
     let id = id(&text)?;
-    let challenge = api.act(move |app| enrol::send(app, &caller, &id)).await?;
-    Ok((StatusCode::ACCEPTED, axum::Json(wire::PossessionSent { challenge: handle(&challenge) })))
+    let sent = api.act(move |app| enrol::send(app, &caller, &id, order.number.as_deref())).await?;
+    let answer = wire::PossessionSent {
+        challenge: handle(&sent.challenge),
+        number: sent.number,
+        phone_masked: sent.phone_masked,
+    };
+    Ok((StatusCode::ACCEPTED, axum::Json(answer)))
 }
 
 /// Show the factor: by the applicant before the vetting, at the desk during it.
@@ -297,8 +338,13 @@ pub(super) async fn possession(
     let shown = match given.challenge.as_deref() {
         Some(text) => {
             let challenge = parse_handle(text).ok_or_else(|| ApiError::not_found("challenge"))?;
-            Shown::Sms { challenge, otp: given.otp }
+            if given.otp.is_empty() {
+                Shown::Push { challenge }
+            } else {
+                Shown::Sms { challenge, otp: given.otp }
+            }
         }
+        None if given.otp.is_empty() => return Err(ApiError::malformed("otp: is missing")),
         None => Shown::Token { serial: given.serial.as_deref().map(serial).transpose()?, otp: given.otp },
     };
     api.at_enrolment(caller, &text, move |app, caller, id| enrol::show_factor(app, caller, id, &shown)).await

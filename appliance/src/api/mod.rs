@@ -231,6 +231,7 @@ fn enrolment(router: Routes) -> Routes {
         .routes(routes!(enrolments::activities))
         .routes(routes!(enrolments::factor))
         .routes(routes!(enrolments::token))
+        .routes(routes!(enrolments::register))
         .routes(routes!(enrolments::send))
         .routes(routes!(enrolments::possession))
         .routes(routes!(enrolments::code))

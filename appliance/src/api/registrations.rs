@@ -36,9 +36,18 @@ pub(super) struct Wait {
     wait: Option<u64>,
 }
 
-/// A handle that is none is one that nobody has.
-fn id(text: &str) -> Id {
-    parse_handle(text).unwrap_or_default()
+/// What every act here is about. A text that is no handle is looked up as none, in its turn: who may not ask is told so
+/// first, and who may, what is told of a registration that nobody has (COMB-34).
+fn with_handle<T>(
+    app: &Appliance,
+    caller: &Caller,
+    text: &str,
+    act: impl FnOnce(&Id) -> Result<T, FlowError>,
+) -> Result<T, FlowError> {
+    match parse_handle(text) {
+        Some(id) => act(&id),
+        None => Err(register::unknown(app, caller)?),
+    }
 }
 
 fn outcome(outcome: Outcome) -> &'static str {
@@ -100,8 +109,16 @@ pub(super) async fn begin(
     let begun = api
         .act_as(caller, Right::WriteTokens, move |app, caller| register::begin(app, caller, &name, &wish))
         .await?;
+    Ok((StatusCode::CREATED, axum::Json(self::begun(begun)?)))
+}
+
+/// A registration as its beginning is told.
+///
+/// # Errors
+/// For a text that no QR code can hold.
+pub(super) fn begun(begun: register::Begun) -> Result<wire::BegunRegistration, ApiError> {
     let code = qr::encode(&begun.uri).ok_or_else(|| ApiError::malformed("the QR code would be too large"))?;
-    let answer = wire::BegunRegistration {
+    Ok(wire::BegunRegistration {
         id: handle(&begun.row.id),
         qr_svg: qr::svg(&code),
         qr_text: qr::text(&code),
@@ -109,16 +126,20 @@ pub(super) async fn begin(
         message: begun.message,
         expires_at: begun.expires_at_ms.map(rfc3339),
         state: begun.row.registration.state.name().to_owned(),
-    };
-    Ok((StatusCode::CREATED, axum::Json(answer)))
+    })
 }
 
 type Shown = Result<axum::Json<wire::Registration>, ApiError>;
 
-async fn look(api: &Arc<Api>, caller: &Caller, name: &str, id: Id) -> Result<wire::Registration, ApiError> {
-    let name = name.to_owned();
+async fn look(
+    api: &Arc<Api>,
+    caller: &Caller,
+    name: &str,
+    text: &str,
+) -> Result<wire::Registration, ApiError> {
+    let (name, text) = (name.to_owned(), text.to_owned());
     api.act_as(caller.clone(), Right::WriteTokens, move |app, caller| {
-        let (row, owner) = register::find(app, caller, &name, &id)?;
+        let (row, owner) = with_handle(app, caller, &text, |id| register::find(app, caller, &name, id))?;
         let codes = match row.registration.codes {
             Codes::Unread => recovery::read(app, caller, &row, &owner)?,
             Codes::None | Codes::Read => None,
@@ -143,7 +164,7 @@ pub(super) async fn show(
     Path((name, text)): Path<(String, String)>,
     Query(wait): Query<Wait>,
 ) -> Shown {
-    let (id, wait) = (id(&text), wait.wait.unwrap_or(0).min(WAIT_MAX_S));
+    let wait = wait.wait.unwrap_or(0).min(WAIT_MAX_S);
     let end = Instant::now() + Duration::from_secs(wait);
     let app = api.appliance();
     loop {
@@ -151,7 +172,7 @@ pub(super) async fn show(
         tokio::pin!(news);
         // From here on nothing that happens is missed.
         news.as_mut().enable();
-        let found = look(&api, &caller, &name, id).await?;
+        let found = look(&api, &caller, &name, &text).await?;
         if found.outcome.is_some() || Instant::now() >= end || api.is_stopping() {
             return Ok(axum::Json(found));
         }
@@ -171,10 +192,10 @@ pub(super) async fn cancel(
     Authenticated(caller): Authenticated,
     Path((name, text)): Path<(String, String)>,
 ) -> Shown {
-    let id = id(&text);
     let ended = api
         .act_as(caller, Right::WriteTokens, move |app, caller| {
-            view(app, &register::cancel(app, caller, &name, &id)?)
+            let ended = with_handle(app, caller, &text, |id| register::cancel(app, caller, &name, id))?;
+            view(app, &ended)
         })
         .await?;
     Ok(axum::Json(ended))
@@ -194,11 +215,12 @@ pub(super) async fn verify(
     Path((name, text)): Path<(String, String)>,
     Json(answer): Json<wire::ChallengeAnswer>,
 ) -> Shown {
-    let id = id(&text);
     let shown = api
         .act_as(caller, Right::WriteTokens, move |app, caller| {
-            prove::by_code(app, caller, &name, &id, answer.otp.trim())?;
-            view(app, &register::find(app, caller, &name, &id)?.0)
+            with_handle(app, caller, &text, |id| {
+                prove::by_code(app, caller, &name, id, answer.otp.trim())?;
+                view(app, &register::find(app, caller, &name, id)?.0)
+            })
         })
         .await?;
     Ok(axum::Json(shown))
@@ -215,9 +237,10 @@ pub(super) async fn ask(
     Authenticated(caller): Authenticated,
     Path((name, text)): Path<(String, String)>,
 ) -> Result<(StatusCode, axum::Json<wire::Challenge>), ApiError> {
-    let id = id(&text);
     let made = api
-        .act_as(caller, Right::WriteTokens, move |app, caller| prove::ask_again(app, caller, &name, &id))
+        .act_as(caller, Right::WriteTokens, move |app, caller| {
+            with_handle(app, caller, &text, |id| prove::ask_again(app, caller, &name, id))
+        })
         .await?;
     Ok((StatusCode::CREATED, axum::Json(challenges::view(&made))))
 }

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use domain::colour::Colour;
 use domain::flow::Definition;
+use domain::phone::Msisdn;
 use oath::Algorithm;
 
 /// OATH accounts of one user where the configuration does not say (OATH-13).
@@ -153,6 +154,21 @@ pub struct Numbers {
     pub deny: Vec<String>,
     /// Whether several users may share a number (D-08).
     pub shared_allowed: bool,
+}
+
+impl Numbers {
+    /// Reads a number as people type it, within what may be registered (MOB-11).
+    pub fn read(&self, text: &str) -> Option<Msisdn> {
+        let text = text.trim();
+        let national = text.starts_with('0') && !text.starts_with("00");
+        let number = match (&self.default_country, national) {
+            (Some(country), true) => Msisdn::parse(&format!("{country}{}", &text[1..])).ok()?,
+            _ => Msisdn::parse(text).ok()?,
+        };
+        let begins = |prefix: &String| number.expose().starts_with(prefix.as_str());
+        let allowed = self.allow.is_empty() || self.allow.iter().any(begins);
+        (allowed && !self.deny.iter().any(begins)).then_some(number)
+    }
 }
 
 /// Messages at the most, whatever the session (SMS-43).

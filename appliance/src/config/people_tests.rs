@@ -1,6 +1,6 @@
 //! What people meet, as it is configured: defaults and ranges of the requirement lists, and every check at load.
 
-use super::people::{People, Requirement, SmsAuthenticator};
+use super::people::{Numbers, People, Requirement, SmsAuthenticator};
 use super::*;
 
 const HEAD: &str = r#"
@@ -303,4 +303,23 @@ fn messages_have_limits() {
 #[test]
 fn number_prefixes_are_international() {
     finds("[sms.number]\nallow = [\"079\"]\n", 2, "sms.number.allow", "international");
+}
+
+/// MOB-11: what begins with 0 belongs to the configured country; lists are asked on the normalised form.
+#[test]
+fn numbers_are_normalised_and_listed() {
+    let swiss = Numbers {
+        default_country: Some("+41".to_owned()),
+        allow: vec!["+41".to_owned(), "+49".to_owned()],
+        deny: vec!["+41900".to_owned()],
+        shared_allowed: false,
+    };
+    let read = |text: &str| swiss.read(text).map(|number| number.expose().to_owned());
+    assert_eq!(read("079 123 45 67").as_deref(), Some("+41791234567"));
+    assert_eq!(read("+49 (171) 123-4567").as_deref(), Some("+491711234567"));
+    for text in ["0900 123 456", "+33 6 12 34 56 78", "79 123 45 67", "", "0", "+41 79 x"] {
+        assert_eq!(read(text), None, "{text}");
+    }
+    assert!(Numbers::default().read("079 123 45 67").is_none());
+    assert!(Numbers::default().read("+33 6 12 34 56 78").is_some());
 }

@@ -15,7 +15,7 @@ use super::guess::{clear_failures, count_failure};
 use super::journey::link;
 use super::sending::{Counted, Sending, To, is_within_limits, place};
 use super::verify::Verdict;
-use super::{Caller, FlowError, handle, ocra, parse_handle, phones, push, users};
+use super::{Caller, FlowError, enrol, handle, ocra, parse_handle, phones, push, users};
 use crate::appliance::Appliance;
 use crate::store::challenge::ChallengeRow;
 use crate::store::outbox::MessageRow;
@@ -285,6 +285,12 @@ pub(super) fn message_for(
     })
 }
 
+/// Whether a challenge shows a factor that is to be bound: it is no login, and its enrolment alone takes its answer
+/// (BIND-10).
+fn is_of_enrolment(row: &ChallengeRow) -> bool {
+    enrol::PURPOSES.contains(&row.purpose.as_str())
+}
+
 /// The challenge with this handle, if this application ordered it.
 fn own(app: &Appliance, caller: &Caller, id: &Id) -> Result<Option<(ChallengeRow, UserRow)>, FlowError> {
     let found = app.store.read(|c| {
@@ -306,6 +312,8 @@ pub fn show(app: &Appliance, caller: &Caller, id: &Id) -> Result<View, FlowError
     row.progress = row.progress.aged(&now);
     let phone_masked = match row.wanted {
         Wanted::Response { .. } | Wanted::Push { .. } | Wanted::Recovery { .. } => None,
+        // A number that is not bound is its enrolment's to show.
+        Wanted::SentCode { phone: None, .. } => Some(String::new()),
         Wanted::SentCode { .. } | Wanted::SentLink { .. } => {
             match app.store.read(|c| phone::of_user(c, &owner.id))? {
                 Some(bound) => Some(users::open_number(app, &owner, &bound.number)?.masked()),
@@ -325,6 +333,9 @@ pub fn resend(app: &Appliance, caller: &Caller, id: &Id) -> Result<View, FlowErr
     let (found, owner) = own(app, caller, id)?.ok_or(FlowError::NotFound("challenge"))?;
     let _order = app.lock_user(&found.user_id)?;
     let (row, _) = own(app, caller, id)?.ok_or(FlowError::NotFound("challenge"))?;
+    if is_of_enrolment(&row) {
+        return Err(FlowError::Conflict("an enrolment has sent this: have it send another one".to_owned()));
+    }
     if !matches!(row.wanted, Wanted::SentCode { .. } | Wanted::SentLink { .. }) {
         return Err(FlowError::Conflict("this is asked once: order another challenge".to_owned()));
     }
@@ -465,6 +476,9 @@ pub fn verify(app: &Appliance, caller: &Caller, id: &Id, otp: &str) -> Result<Ve
     };
     let now = app.clock.now();
     let about = Some((&row, &owner));
+    if is_of_enrolment(&row) {
+        return refuse(app, caller, about, otp, Reason::Wrong);
+    }
     match &row.wanted {
         Wanted::Push { .. } => return push::answer::fetch(app, caller, (&row, &owner), otp),
         Wanted::Recovery { set } => return push::recovery::verify(app, caller, (&row, &owner), set, otp),

@@ -2,11 +2,15 @@
 
 use domain::event::Event;
 use domain::names::UserName;
+use domain::phone::Msisdn;
+use domain::time::Now;
 
 use super::users::{self, UserView};
-use super::{Caller, FlowError, challenge, enrol, handle};
+use super::{Caller, FlowError, challenge, enrol, handle, messages};
 use crate::appliance::Appliance;
+use crate::store::outbox::MessageRow;
 use crate::store::phone::PhoneRow;
+use crate::store::user::UserRow;
 use crate::store::{StoreError, event, phone};
 use domain::token::Id;
 
@@ -39,6 +43,33 @@ pub(super) fn of_user(app: &Appliance, user: &Id) -> Result<Option<PhoneRow>, Fl
     let found = app.store.read(|c| phone::of_user(c, user))?;
     found.as_ref().map_or(Ok(()), |row| check(app, row))?;
     Ok(found)
+}
+
+/// What the former and the new number are told of a change (MOB-37).
+///
+/// # Errors
+/// When the HSM cannot answer.
+pub(super) fn notices(
+    app: &Appliance,
+    owner: &UserRow,
+    former: &PhoneRow,
+    next: &PhoneRow,
+    now: &Now,
+) -> Result<Vec<MessageRow>, FlowError> {
+    let (settings, texts) = (app.config.people.notices, &app.config.texts);
+    let old = users::open_number(app, owner, &former.number)?;
+    let new = users::open_number(app, owner, &next.number)?;
+    let told = |number: &Msisdn, text: &str| messages::row(app, number, text, messages::EXPIRY_MAX_MS, now);
+    let mut notices = Vec::new();
+    if settings.old {
+        let text = texts.text(&owner.lang, "notice-old-number", &[("new", &new.masked_in_sms())]);
+        notices.push(told(&old, &text)?);
+    }
+    if settings.new {
+        let text = texts.text(&owner.lang, "notice-new-number", &[("old", &old.masked_in_sms())]);
+        notices.push(told(&new, &text)?);
+    }
+    Ok(notices)
 }
 
 /// What happens to the number.

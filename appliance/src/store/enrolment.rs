@@ -149,13 +149,14 @@ pub fn of_item(connection: &Connection, item: &Id) -> Result<Option<EnrolmentRow
     Ok(many(connection, sql, params![item])?.into_iter().next())
 }
 
-/// Bindings in effect whose token has ended, or whose phone is gone.
+/// Bindings in effect whose token or phone with the app has ended, or whose number is gone.
 ///
 /// # Errors
 /// SQLite's, or a row that does not parse.
 pub fn orphaned(connection: &Connection, limit: usize) -> Result<Vec<EnrolmentRow>, StoreError> {
     let sql = "SELECT * FROM enrolment WHERE state IN ('active', 'confirmed')
                    AND NOT EXISTS (SELECT 1 FROM token WHERE token.id = item AND lifecycle <> 'revoked')
+                   AND NOT EXISTS (SELECT 1 FROM push_device WHERE push_device.id = item AND lifecycle <> 'revoked')
                    AND NOT EXISTS (SELECT 1 FROM phone WHERE phone.id = item) LIMIT ?1";
     many(connection, sql, params![i64::try_from(limit).unwrap_or(i64::MAX)])
 }

@@ -18,6 +18,7 @@ pub mod backchannel;
 pub mod challenge;
 pub mod device;
 pub mod enrolment;
+pub mod enrolment_number;
 pub mod error;
 pub mod event;
 pub mod flow;
@@ -63,6 +64,7 @@ const STEPS: &[M<'static>] = &[
     M::up(include_str!("schema/0007_enrolment.sql")),
     M::up(include_str!("schema/0008_push.sql")),
     M::up(include_str!("schema/0009_scopes_and_logo.sql")),
+    M::up(include_str!("schema/0010_enrolled_phones.sql")),
 ];
 const MIGRATIONS: Migrations<'static> = Migrations::from_slice(STEPS);
 

@@ -18,7 +18,7 @@ pub struct DeviceRow {
     pub serial: Serial,
     /// Whose it is.
     pub user_id: Id,
-    /// Active, suspended or revoked.
+    /// Active, suspended or revoked; pending as long as an enrolment holds it without effect.
     pub lifecycle: Lifecycle,
     /// The wrapped secret; gone once revoked.
     pub record: Option<Vec<u8>>,
@@ -75,12 +75,25 @@ pub fn binding(id: &Id, serial: &Serial, user: &Id) -> Vec<u8> {
     Canonical::new("countersign push key 1").bytes(id).text(serial.as_str()).bytes(user).finish()
 }
 
+/// A lifecycle as its two columns say it.
+fn columns(lifecycle: Lifecycle) -> (&'static str, bool) {
+    match lifecycle {
+        Lifecycle::Pending => (Lifecycle::Suspended.name(), true),
+        other => (other.name(), false),
+    }
+}
+
 fn read(row: &Reading<'_>) -> Result<DeviceRow, StoreError> {
+    let held: bool = row.get("held")?;
+    let lifecycle = |name: String| {
+        let stored = Lifecycle::from_name(&name)?;
+        Some(if held { Lifecycle::Pending } else { stored })
+    };
     Ok(DeviceRow {
         id: row.bytes("id")?,
         serial: row.parse("serial", |serial: String| Serial::parse(&serial).ok())?,
         user_id: row.bytes("user_id")?,
-        lifecycle: row.parse("lifecycle", |name: String| Lifecycle::from_name(&name))?,
+        lifecycle: row.parse("lifecycle", lifecycle)?,
         record: row.get("record")?,
         record_mac: row.bytes("record_mac")?,
         mechanism: row.get("mechanism")?,
@@ -159,17 +172,18 @@ pub fn list(connection: &Connection, after: &str, limit: usize) -> Result<Vec<De
 /// # Errors
 /// [`StoreError::Exists`] when the serial is taken, or another living phone has the id.
 pub fn insert(writing: &mut Writing<'_>, row: &DeviceRow) -> Result<(), StoreError> {
+    let (lifecycle, held) = columns(row.lifecycle);
     writing
         .tx
         .execute(
             "INSERT INTO push_device (id, serial, user_id, lifecycle, record, record_mac, mechanism, device, pair_id,
-                 loa, refreshed, created_at, updated_at, used_at, mac)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)",
+                 loa, refreshed, created_at, updated_at, used_at, mac, held)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)",
             params![
                 row.id,
                 row.serial.as_str(),
                 row.user_id,
-                row.lifecycle.name(),
+                lifecycle,
                 row.record,
                 row.record_mac,
                 row.mechanism,
@@ -181,6 +195,7 @@ pub fn insert(writing: &mut Writing<'_>, row: &DeviceRow) -> Result<(), StoreErr
                 row.updated_at,
                 row.used_at,
                 row.mac,
+                held,
             ],
         )
         .map_err(
@@ -195,12 +210,14 @@ pub fn insert(writing: &mut Writing<'_>, row: &DeviceRow) -> Result<(), StoreErr
 /// # Errors
 /// SQLite's.
 pub fn put(writing: &mut Writing<'_>, loaded: &DeviceRow, next: &DeviceRow) -> Result<bool, StoreError> {
+    let (lifecycle, held) = columns(next.lifecycle);
     let mut statement = writing.tx.prepare_cached(
-        "UPDATE push_device SET lifecycle = ?1, record = ?2, device = ?3, refreshed = ?4, updated_at = ?5, mac = ?6
+        "UPDATE push_device SET lifecycle = ?1, record = ?2, device = ?3, refreshed = ?4, updated_at = ?5, mac = ?6,
+             loa = ?10, held = ?11
          WHERE id = ?7 AND mac = ?8 AND lifecycle = ?9",
     )?;
     let changed = statement.execute(params![
-        next.lifecycle.name(),
+        lifecycle,
         next.record,
         next.device,
         next.refreshed,
@@ -208,16 +225,19 @@ pub fn put(writing: &mut Writing<'_>, loaded: &DeviceRow, next: &DeviceRow) -> R
         next.mac,
         loaded.id,
         loaded.mac,
-        loaded.lifecycle.name(),
+        columns(loaded.lifecycle).0,
+        next.loa,
+        held,
     ])?;
     Ok(changed == 1)
 }
 
-/// Notes an approval, on the condition that the phone is active and as it was loaded. True when this call did it.
+/// Notes an approval, on the condition that the phone is as it was loaded, and active or held by an enrolment. True when this call did it.
 ///
 /// # Errors
 /// SQLite's.
 pub fn used(writing: &mut Writing<'_>, loaded: &DeviceRow, at_ms: i64) -> Result<bool, StoreError> {
-    let sql = "UPDATE push_device SET used_at = ?1 WHERE id = ?2 AND mac = ?3 AND lifecycle = 'active'";
+    let sql =
+        "UPDATE push_device SET used_at = ?1 WHERE id = ?2 AND mac = ?3 AND (lifecycle = 'active' OR held)";
     Ok(writing.tx.execute(sql, params![at_ms, loaded.id, loaded.mac])? == 1)
 }

@@ -33,6 +33,8 @@ pub struct RegistrationRow {
     pub token_id: Option<Id>,
     /// The push that shows possession once more.
     pub challenge_id: Option<Id>,
+    /// The enrolment that will hold the phone.
+    pub enrolment_id: Option<Id>,
     /// Unix milliseconds.
     pub created_at: i64,
     /// MAC over [`RegistrationRow::bytes`].
@@ -56,7 +58,7 @@ impl RegistrationRow {
     pub fn bytes(&self) -> Vec<u8> {
         let id = |id: &Option<Id>| id.map(|id| id.to_vec());
         let Registration { kind, state, until, codes } = self.registration;
-        Canonical::new("countersign registration 1")
+        let row = Canonical::new("countersign registration 1")
             .bytes(&self.id)
             .bytes(&self.user_id)
             .bytes(&self.application_id)
@@ -71,8 +73,9 @@ impl RegistrationRow {
             .optional(id(&self.device_id).as_deref())
             .optional(id(&self.token_id).as_deref())
             .optional(id(&self.challenge_id).as_deref())
-            .int(self.created_at)
-            .finish()
+            .int(self.created_at);
+        // One that stands for itself has the bytes that it had before there were others.
+        self.enrolment_id.iter().fold(row, |row, enrolment| row.bytes(enrolment)).finish()
     }
 }
 
@@ -94,6 +97,7 @@ fn read(row: &Reading<'_>) -> Result<RegistrationRow, StoreError> {
         device_id: row.optional_bytes("device_id")?,
         token_id: row.optional_bytes("token_id")?,
         challenge_id: row.optional_bytes("challenge_id")?,
+        enrolment_id: row.optional_bytes("enrolment_id")?,
         created_at: row.get("created_at")?,
         mac: row.bytes("mac")?,
     })
@@ -177,8 +181,8 @@ pub fn insert(writing: &mut Writing<'_>, row: &RegistrationRow) -> Result<(), St
     let (boot, boot_ms) = deadline_columns(Some(&row.registration.until));
     writing.tx.execute(
         "INSERT INTO registration (id, user_id, application_id, kind, message_id, state, codes, prepared, reason,
-             device_id, token_id, challenge_id, until_boot, until_boot_ms, created_at, mac)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)",
+             device_id, token_id, challenge_id, until_boot, until_boot_ms, created_at, mac, enrolment_id)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)",
         params![
             row.id,
             row.user_id,
@@ -196,6 +200,7 @@ pub fn insert(writing: &mut Writing<'_>, row: &RegistrationRow) -> Result<(), St
             boot_ms,
             row.created_at,
             row.mac,
+            row.enrolment_id,
         ],
     )?;
     Ok(())

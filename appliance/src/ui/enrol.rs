@@ -9,18 +9,17 @@ use axum::response::{IntoResponse, Redirect, Response};
 use domain::enrol::policy::{Column, Demand};
 use domain::enrol::{Activity, Factor, Level, Method, State as Stands};
 use domain::names::{Serial, UserName};
-use zeroize::Zeroizing;
 
 use super::browser::{self, Visitor};
 use super::page::{Page, Said, respond};
+use super::possession::prove;
 use super::sheet::{Card, Choice, Field, Given, Link, Other, Sheet, refusal};
 use super::{act, languages, not_found, when};
 use crate::api::Api;
 use crate::appliance::Appliance;
-use crate::flows::enrol::{self, Info, NewRequest, Shown, View, Wanted};
+use crate::flows::enrol::{self, Info, NewRequest, View, Wanted};
 use crate::flows::journey::{self, Door};
 use crate::flows::{Caller, FlowError, handle, parse_handle, users};
-use crate::qr;
 
 /// Where an applicant begins.
 pub(super) const HOME: &str = "/ui/enrol";
@@ -40,7 +39,7 @@ const PRODUCT_MAX: usize = 64;
 /// Methods and levels that an applicant can ask for here.
 fn ways(app: &Appliance) -> impl Iterator<Item = &Column> {
     let enabled = |column: &&Column| app.config.enrol.methods.contains(&column.method);
-    let here = |column: &&Column| OWN.contains(&column.method) && factors(column).next().is_some();
+    let here = |column: &&Column| OWN.contains(&column.method) && factors(app, column).next().is_some();
     app.config.enrol.policy.columns.iter().filter(enabled).filter(here)
 }
 
@@ -49,29 +48,30 @@ pub(super) fn is_offered(app: &Appliance) -> bool {
     ways(app).next().is_some()
 }
 
-/// What can be shown on these pages: who has a phone with pushes shows it at a login.
-fn factors(column: &Column) -> impl Iterator<Item = Factor> + '_ {
-    column.factors.iter().copied().filter(|factor| *factor != Factor::Push)
+/// What can be shown on pages: phones with the app where there are some.
+pub(super) fn factors<'c>(app: &Appliance, column: &'c Column) -> impl Iterator<Item = Factor> + use<'c> {
+    let pushes = app.config.push.is_some();
+    column.factors.iter().copied().filter(move |factor| pushes || *factor != Factor::Push)
 }
 
 /// Who is at the page.
-struct Here<'a> {
-    app: &'a Appliance,
-    caller: Caller,
+pub(super) struct Here<'a> {
+    pub(super) app: &'a Appliance,
+    pub(super) caller: Caller,
     user: UserName,
     csrf: String,
-    lang: String,
+    pub(super) lang: String,
 }
 
 impl Here<'_> {
-    fn sheet(&self, title: &str, intro: &str) -> Sheet {
+    pub(super) fn sheet(&self, title: &str, intro: &str) -> Sheet {
         let mut page = Page::new(self.app, &self.lang);
         page.here = Some(HOME);
         Sheet::new(page, title, intro, &self.csrf)
     }
 
     /// The enrolment that the form, or the address, is about.
-    fn meant(&self, given: &Given) -> Result<View, FlowError> {
+    pub(super) fn meant(&self, given: &Given) -> Result<View, FlowError> {
         let id = given.of("e").and_then(parse_handle).ok_or(FlowError::NotFound("enrolment"))?;
         enrol::show(self.app, &self.caller, &id)
     }
@@ -145,7 +145,7 @@ pages! {
     vouch => vouching;
 }
 
-fn home_again() -> Result<Response, FlowError> {
+pub(super) fn home_again() -> Result<Response, FlowError> {
     Ok(Redirect::to(HOME).into_response())
 }
 
@@ -182,6 +182,12 @@ pub(super) fn facts(page: &Page, view: &View) -> Vec<(String, String)> {
     }
     if let Some(serial) = &view.token {
         fact("enrol-fact-token", serial.clone());
+    }
+    if let Some(app) = &view.app {
+        fact("enrol-fact-phone", format!("{} {}", app.row.serial, app.name).trim_end().to_owned());
+    }
+    if let Some(masked) = &view.number {
+        fact("enrol-fact-number", masked.clone());
     }
     if let Some(slot) = &view.appointment {
         fact("enrol-fact-appointment", format!("{}, {}", when::shown(slot.starts_at), slot.place));
@@ -355,7 +361,8 @@ fn choose_form(here: &Here<'_>, view: &View) -> Sheet {
         value: factor.name().to_owned(),
         label: page.text(&format!("enrol-factor-{}", factor.name())),
     };
-    let choices = here.column(view).map(|column| factors(column).map(choice).collect()).unwrap_or_default();
+    let choices = here.column(view).map(|column| factors(here.app, column).map(choice).collect());
+    let choices = choices.unwrap_or_default();
     let chosen = view.row.progress.factor.map_or("", Factor::name);
     let fields = vec![
         Field::pick(page, "type", "enrol-fact-factor", choices).filled(chosen),
@@ -368,7 +375,7 @@ fn choose_form(here: &Here<'_>, view: &View) -> Sheet {
 }
 
 /// A form that is about an enrolment, with the way back.
-fn about(mut sheet: Sheet, view: &View) -> Sheet {
+pub(super) fn about(mut sheet: Sheet, view: &View) -> Sheet {
     sheet.hidden.push(("e", handle(&view.row.order.id)));
     sheet.link(HOME, "ui-back", "plain")
 }
@@ -384,90 +391,6 @@ fn choose(here: &Here<'_>, given: &Given, posted: bool) -> Result<Response, Flow
     let id = view.row.order.id;
     let done = enrol::select(here.app, &here.caller, &id, factor, given.of("product"));
     after(done, given, Some("type"), || Ok(choose_form(here, &view)))
-}
-
-/// What shows a factor: the code that is in the form.
-pub(super) fn shown_by(given: &Given) -> Result<Shown, FlowError> {
-    let otp = given.text("otp");
-    if let Some(challenge) = given.of("challenge") {
-        let challenge = parse_handle(challenge).ok_or(FlowError::NotFound("challenge"))?;
-        return Ok(Shown::Sms { challenge, otp });
-    }
-    let serial = given.of("serial").map(|text| Serial::parse(&text.to_ascii_uppercase())).transpose();
-    Ok(Shown::Token { serial: serial.map_err(|_| FlowError::NotFound("token"))?, otp })
-}
-
-/// The fields by which a factor is shown, and the label of the button. At the desk the serial number is read from the
-/// token in the applicant's hand each time: it may be another one.
-pub(super) fn show_fields(page: &Page, view: &View, at_desk: bool, sent: bool) -> (Vec<Field>, &'static str) {
-    if view.row.progress.factor == Some(Factor::Sms) {
-        return if sent { (vec![Field::otp(page)], "ui-continue") } else { (Vec::new(), "enrol-send") };
-    }
-    let mut fields = vec![Field::otp(page)];
-    let is_token = view.row.progress.factor == Some(Factor::Hardware);
-    if view.token.is_none() || (at_desk && is_token) {
-        let serial =
-            Field::line(page, "serial", "enrol-field-serial").hinted(page, "enrol-field-serial-hint");
-        fields.insert(0, if is_token { serial } else { serial.optional() });
-    }
-    (fields, "ui-continue")
-}
-
-fn prove_form(here: &Here<'_>, view: &View, challenge: Option<&str>) -> Sheet {
-    let sheet = here.sheet("enrol-possession-title", "enrol-possession-intro");
-    let (fields, go) = show_fields(&sheet.page, view, false, challenge.is_some());
-    let mut sheet = about(sheet.form("/ui/enrol/possession", fields, go), view);
-    sheet.facts = facts(&sheet.page, view);
-    if let Some(challenge) = challenge {
-        sheet.hidden.push(("challenge", challenge.to_owned()));
-    }
-    if view.row.progress.factor == Some(Factor::Soft) && view.token.is_none() {
-        sheet.others.push(Other { action: "make", label: "enrol-make-app", class: "" });
-    }
-    sheet
-}
-
-/// The key of a new app, which is shown once, above the form for its first code.
-fn made(here: &Here<'_>, made: &enrol::Made) -> Result<Sheet, FlowError> {
-    let code = qr::encode(&made.uri);
-    let code = code.ok_or_else(|| FlowError::Invalid("the QR code would be too large".to_owned()))?;
-    let key = made.uri.split_once("secret=").map_or("", |(_, rest)| rest.split('&').next().unwrap_or(rest));
-    let groups: Vec<&str> =
-        key.as_bytes().chunks(4).map(|group| std::str::from_utf8(group).unwrap_or_default()).collect();
-    let mut sheet = prove_form(here, &made.view, None);
-    sheet.intro = sheet.page.text("oath-activate-intro");
-    sheet.qr = Some(Zeroizing::new(qr::svg(&code)));
-    sheet.code = Some(Zeroizing::new(groups.join(" ")));
-    Ok(sheet)
-}
-
-fn prove(here: &Here<'_>, given: &Given, posted: bool) -> Result<Response, FlowError> {
-    let view = here.meant(given)?;
-    let (app, caller, id) = (here.app, &here.caller, view.row.order.id);
-    if !posted {
-        return Ok(prove_form(here, &view, None).answer());
-    }
-    if given.of("action") == Some("make") {
-        return match enrol::make(app, caller, &id) {
-            Ok(new) => Ok(made(here, &new)?.answer()),
-            Err(error) => Ok(prove_form(here, &view, None).wrong(refusal(error)?, None, given).answer()),
-        };
-    }
-    let challenge = given.of("challenge");
-    if view.row.progress.factor == Some(Factor::Sms) && challenge.is_none() {
-        return match enrol::send(app, caller, &id) {
-            Ok(challenge) => Ok(sent(prove_form(here, &view, Some(&handle(&challenge)))).answer()),
-            Err(error) => Ok(prove_form(here, &view, None).wrong(refusal(error)?, None, given).answer()),
-        };
-    }
-    let done = shown_by(given).and_then(|shown| enrol::show_factor(app, caller, &id, &shown));
-    after(done, given, None, || Ok(prove_form(here, &view, challenge)))
-}
-
-/// A form for a code that was just sent.
-pub(super) fn sent(mut sheet: Sheet) -> Sheet {
-    sheet.notice = Some(sheet.page.text("enrol-sent"));
-    sheet
 }
 
 fn issue(here: &Here<'_>, given: &Given, posted: bool) -> Result<Response, FlowError> {

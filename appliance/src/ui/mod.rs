@@ -25,6 +25,7 @@ mod limit;
 mod link;
 mod page;
 mod portal;
+mod possession;
 mod sheet;
 mod statics;
 mod step;

@@ -169,6 +169,16 @@ pub(super) struct Link {
     pub(super) class: &'static str,
 }
 
+/// What a phone with the app scans, shown once.
+pub(super) struct Scan {
+    /// As a picture.
+    pub(super) qr: zeroize::Zeroizing<String>,
+    /// For an app on the same phone.
+    pub(super) uri: zeroize::Zeroizing<String>,
+    /// The operator's text beside it.
+    pub(super) message: Option<String>,
+}
+
 /// One of a list.
 pub(super) struct Card {
     pub(super) heading: String,
@@ -202,6 +212,10 @@ pub(super) struct Sheet {
     pub(super) facts: Vec<(String, String)>,
     /// What an app scans, as a picture.
     pub(super) qr: Option<zeroize::Zeroizing<String>>,
+    /// What a phone with the app scans.
+    pub(super) scan: Option<Scan>,
+    /// The number that is to be selected on the phone.
+    pub(super) number: Option<u8>,
     /// A code to read and to write down.
     pub(super) code: Option<zeroize::Zeroizing<String>>,
     pub(super) cards: Vec<Card>,
@@ -240,6 +254,8 @@ impl Sheet {
             step: "",
             facts: Vec::new(),
             qr: None,
+            scan: None,
+            number: None,
             code: None,
             cards: Vec::new(),
             none: None,
@@ -330,6 +346,8 @@ pub(super) fn refusal(error: FlowError) -> Result<&'static str, FlowError> {
         FlowError::Enrol(refusal) => refusal.code(),
         FlowError::RateLimited => "enrol.limited",
         FlowError::NoUserOrPhone => "enrol.no_phone",
+        FlowError::Phone { key: "registration.exists", .. } => "enrol.app_exists",
+        FlowError::Phone { key: "push.not_registered" | "push.not_configured", .. } => "enrol.no_app",
         FlowError::NoModem => "sms.send_failed",
         FlowError::Invalid(_) => "enrol.invalid",
         FlowError::Conflict(_) | FlowError::Store(StoreError::Exists(_)) => "enrol.not_usable",

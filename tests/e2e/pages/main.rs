@@ -12,6 +12,7 @@ use tests::{Appliance, RigOptions, Secret, letter};
 mod desk;
 mod email;
 mod enrol;
+mod enrol_phone;
 mod hosted;
 mod keyboard;
 mod link;

@@ -63,6 +63,12 @@ pub enum Refusal {
     /// The code of the factor was wrong.
     #[error("the code of the factor is wrong")]
     NotShown,
+    /// The phone was asked, and nobody has answered yet.
+    #[error("the phone has not answered yet: confirm there, then try again")]
+    Unanswered,
+    /// The number is no number, is somebody else's, or stands for more than this enrolment reaches.
+    #[error("this number cannot be used here")]
+    NumberNotUsable,
     /// The registration authority works for other organisations.
     #[error("the applicant's organisation is not one of the registration authority's")]
     OutOfScope,
@@ -89,6 +95,8 @@ impl Refusal {
             Refusal::UnknownCode => "enrol.code_unknown",
             Refusal::MethodDisabled(_) => "enrol.method_disabled",
             Refusal::NotShown => "enrol.possession_failed",
+            Refusal::Unanswered => "enrol.possession_waiting",
+            Refusal::NumberNotUsable => "enrol.number_not_usable",
             Refusal::OutOfScope => "enrol.out_of_scope",
         }
     }
@@ -226,18 +234,19 @@ impl Progress {
         Ok(shown.did(State::PossessionProven, Activity::PossessionPre, rules.now))
     }
 
-    /// 4, its first half: an app gets a token of its own for this enrolment, which holds it (D-50). It is to be shown
-    /// like one that was there before.
+    /// 4, its first half: an app gets a token of its own for this enrolment, or a phone is registered for it, and the
+    /// enrolment holds it (D-50). It is to be shown like one that was there before.
     ///
     /// # Errors
     /// [`Refusal::FactorNotAllowed`] for another factor; [`Refusal::TokenMismatch`] once there is one;
     /// [`Refusal::Missing`] before a factor is chosen; [`Refusal::WrongState`].
-    pub fn made(self, now: &Now, item: Id) -> Result<Self, Refusal> {
-        self.from(&[State::FactorSelected, State::CodeIssued, State::Scheduled, State::Vetting])?;
+    pub fn made(self, now: &Now, factor: Factor, item: Id) -> Result<Self, Refusal> {
+        let before = [State::FactorSelected, State::CodeIssued, State::Scheduled];
+        self.from(&[before.as_slice(), &[State::Vetting, State::Vetted]].concat())?;
         match self.factor {
             None => return Err(Refusal::Missing(Activity::Selection)),
-            Some(Factor::Soft) => {}
-            Some(Factor::Sms | Factor::Push | Factor::Hardware) => return Err(Refusal::FactorNotAllowed),
+            Some(chosen @ (Factor::Soft | Factor::Push)) if chosen == factor => {}
+            Some(_) => return Err(Refusal::FactorNotAllowed),
         }
         if self.item.is_some() {
             return Err(Refusal::TokenMismatch);

@@ -279,13 +279,28 @@ fn an_app_gets_one_token_and_a_time_is_given_back() {
     by(&order(), &column, |rules| {
         let now = rules.now;
         let eligible = Progress::requested(rules.order, true, now).unwrap().eligible(now).unwrap();
-        assert_eq!(eligible.made(now, TOKEN), Err(Refusal::WrongState("eligible")));
-        let made = eligible.selected(rules, Factor::Soft).unwrap().made(now, TOKEN).unwrap();
+        assert_eq!(eligible.made(now, Factor::Soft, TOKEN), Err(Refusal::WrongState("eligible")));
+        let made = eligible.selected(rules, Factor::Soft).unwrap().made(now, Factor::Soft, TOKEN).unwrap();
         assert_eq!((made.item, made.state), (Some(TOKEN), State::FactorSelected), "it is yet to be shown");
-        assert_eq!(made.made(now, OTHER_TOKEN), Err(Refusal::TokenMismatch));
+        assert_eq!(made.made(now, Factor::Soft, OTHER_TOKEN), Err(Refusal::TokenMismatch));
         assert_eq!(made.possession_pre(rules, OTHER_TOKEN), Err(Refusal::TokenMismatch));
         assert!(made.possession_pre(rules, TOKEN).is_ok());
-        assert_eq!(coded().made(now, TOKEN), Err(Refusal::FactorNotAllowed), "a hardware token is not made");
+        assert_eq!(
+            coded().made(now, Factor::Soft, TOKEN),
+            Err(Refusal::FactorNotAllowed),
+            "a hardware token is not made"
+        );
+        assert_eq!(
+            coded().made(now, Factor::Push, TOKEN),
+            Err(Refusal::FactorNotAllowed),
+            "nor is it a phone"
+        );
+        let chosen = eligible.selected(rules, Factor::Soft).unwrap();
+        assert_eq!(
+            chosen.made(now, Factor::Push, TOKEN),
+            Err(Refusal::FactorNotAllowed),
+            "an app was chosen"
+        );
         assert_eq!(coded().unscheduled(now), Err(Refusal::WrongState("code_issued")));
         let scheduled = coded().scheduled(rules).unwrap();
         let back = scheduled.unscheduled(now).unwrap();

@@ -73,12 +73,18 @@ pub struct Enrolment {
     pub state: String,
     /// Activities that are done, by their long names.
     pub done: Vec<String>,
-    /// What is to be bound: `sms`, `soft` or `hardware`.
+    /// What is to be bound: `sms`, `soft`, `push` or `hardware`.
     pub factor: Option<String>,
     /// Serial of the token that was shown or handed over.
     pub token: Option<String>,
-    /// Whether the user's phone is to be bound.
+    /// Whether a number is to be bound.
     pub phone: bool,
+    /// Last digits of a number that is kept until it is bound.
+    #[serde(default)]
+    pub phone_masked: Option<String>,
+    /// The phone with the app that is to be bound.
+    #[serde(default)]
+    pub push: Option<EnrolledPhone>,
     /// When the user was found eligible: RFC 3339.
     pub eligible_at: Option<String>,
     /// End of the registration code: RFC 3339.
@@ -101,6 +107,17 @@ pub struct Enrolment {
     pub email: Option<String>,
     /// RFC 3339.
     pub created_at: String,
+}
+
+/// A phone with the app, of an enrolment.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+pub struct EnrolledPhone {
+    /// Its serial.
+    pub serial: String,
+    /// What it calls itself; null for who may not see how the applicant is reached, and once it is revoked.
+    pub name: Option<String>,
+    /// `pending` until the binding takes effect, `active`, `suspended` or `revoked`.
+    pub state: String,
 }
 
 /// A step of an enrolment.
@@ -138,7 +155,7 @@ pub struct EnrolmentStep {
 #[derive(Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct FactorChoice {
-    /// `sms`, `soft` or `hardware`.
+    /// `sms`, `soft`, `push` or `hardware`.
     #[serde(rename = "type")]
     pub kind: String,
     /// Which product.
@@ -146,16 +163,17 @@ pub struct FactorChoice {
     pub product: Option<String>,
 }
 
-/// The factor is shown: by a code of a token, or by a code that was sent.
+/// The factor is shown: by a code of a token, by a code that was sent, or by the answer on the phone with the app.
 #[derive(Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Possession {
-    /// The code.
+    /// The code; empty for what was answered on the phone.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub otp: String,
     /// Serial of the token; the one from before, or the user's only one, by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub serial: Option<String>,
-    /// For a code that was sent: what `possession/send` gave.
+    /// For a code that was sent, or a phone that was asked: what `possession/send` gave.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub challenge: Option<String>,
 }
@@ -171,11 +189,47 @@ pub struct MadeToken {
     pub enrolment: Enrolment,
 }
 
-/// A code is on its way to the user's phone.
+/// To which number a code is to go.
+#[derive(Default, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PossessionOrder {
+    /// A number that is not bound yet; the one from before, or the user's, by default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub number: Option<String>,
+}
+
+/// A code, or a question, is on its way to the user's phone.
 #[derive(Serialize, Deserialize, ToSchema)]
 pub struct PossessionSent {
-    /// What the code is given back with.
+    /// What the code is given back with, or the answer is asked for with.
     pub challenge: String,
+    /// The number that is to be selected on a phone with the app.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub number: Option<u8>,
+    /// Last digits of the number that a code goes to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub phone_masked: Option<String>,
+}
+
+/// A phone to register for an enrolment.
+#[derive(Default, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct EnrolmentPhone {
+    /// `combined` or `push`; push and codes by default, and push alone for who has the codes of an app.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kind: Option<String>,
+    /// Language of the text beside the QR code; the user's own by default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub locale: Option<String>,
+}
+
+/// A phone of an enrolment is waited for.
+#[derive(Serialize, Deserialize, ToSchema)]
+pub struct RegisteringPhone {
+    /// The registration, with its QR code: shown once.
+    pub registration: super::BegunRegistration,
+    /// The enrolment; it has `push` once the phone has answered.
+    pub enrolment: Enrolment,
 }
 
 /// How a registration code reaches its applicant.

@@ -93,7 +93,7 @@ pub struct PushDevice {
     pub name: String,
     /// `android` or `ios`.
     pub system: String,
-    /// `active` or `suspended`.
+    /// `active`, `suspended`, or `pending` as long as an enrolment holds it without effect.
     pub state: String,
     /// Serial of its OATH half; null for push alone.
     pub pair: Option<String>,

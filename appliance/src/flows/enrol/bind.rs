@@ -12,13 +12,13 @@ use serde_json::{Value, json};
 use super::end::{self, Unused};
 use super::view::{self, View};
 use super::work::{Doing, Work};
-use super::{notice, people, possession};
+use super::{notice, number, people, phone as enrolled, possession};
 use crate::appliance::Appliance;
 use crate::flows::{Caller, FlowError, handle, phones, provision};
 use crate::store::enrolment::EnrolmentRow;
 use crate::store::phone::PhoneRow;
 use crate::store::token::TokenRow;
-use crate::store::{StoreError, Writing, event, phone, token};
+use crate::store::{StoreError, Writing, event, phone, push_device, token};
 
 /// 12: a token from stock is handed over; the enrolment holds it from now on (BIND-20).
 ///
@@ -76,16 +76,23 @@ fn factor_record(work: &Work<'_>, doing: Doing) -> Result<Doing, FlowError> {
     let factor = work.progress().factor.map_or("", domain::enrol::Factor::name);
     let doing = doing.about("factor", factor);
     let found = work.app.store.read(|c| token::by_id(c, &item))?;
-    Ok(match found {
-        Some(row) => doing.about("token", row.serial.as_str()),
-        None => doing.about("phone", handle(&item)),
+    let app = work.app.store.read(|c| push_device::by_id(c, &item))?;
+    Ok(match (found, app) {
+        (Some(row), _) => doing.about("token", row.serial.as_str()),
+        (None, Some(row)) => doing.about("phone", row.serial.as_str()),
+        (None, None) => doing.about("phone", handle(&item)),
     })
 }
 
 /// What changes when a binding takes effect.
 enum Effect {
     Token(Box<[TokenRow; 2]>, Option<Event>),
+    /// A number that was bound before.
     Phone(Box<PhoneRow>),
+    /// One that nobody had.
+    Number(Box<number::Bound>),
+    /// A phone with the app.
+    App(Box<enrolled::Bound>),
 }
 
 impl Effect {
@@ -93,7 +100,13 @@ impl Effect {
         let (app, caller) = (work.app, work.caller);
         let item = work.progress().item.ok_or(Refusal::Missing(Activity::PossessionBind))?;
         let Some(row) = app.store.read(|c| token::by_id(c, &item))? else {
-            return Self::of_phone(work, &item, level);
+            if let Some(row) = app.store.read(|c| push_device::by_id(c, &item))? {
+                return Ok(Effect::App(Box::new(enrolled::Bound::of(work, row, level)?)));
+            }
+            return match number::Bound::of(work, &item, level)? {
+                Some(bound) => Ok(Effect::Number(Box::new(bound))),
+                None => Self::of_phone(work, &item, level),
+            };
         };
         possession::usable_for(work, &row)?;
         people::check_records(app, std::slice::from_ref(&row))?;
@@ -101,22 +114,12 @@ impl Effect {
         if assigned {
             provision::room_for(app, caller, &work.owner)?;
         }
-        let next = TokenRow {
-            user_id: Some(work.owner.id),
-            // A token that has a higher level already keeps it.
-            loa: if assigned { level.value() } else { level.value().max(row.loa) },
-            state: MovingState { lifecycle: Lifecycle::Active, ..row.state.next() },
-            ..row.clone()
-        };
-        let record = next.record.as_deref().unwrap_or_default();
-        let record_mac = mac(app, MacPurpose::Record, hsm::record_message(record, &next.binding()))?;
-        let state_mac = mac(app, MacPurpose::State, next.state.bytes(&next.id))?;
         let event = assigned.then(|| {
             app.event("token.assigned", caller)
                 .about("token", row.serial.as_str())
                 .about("user_ref", &work.owner.user_ref)
         });
-        Ok(Effect::Token(Box::new([row, TokenRow { record_mac, state_mac, ..next }]), event))
+        Ok(Effect::Token(Box::new(token_bound(work, row, level)?), event))
     }
 
     fn of_phone(work: &Work<'_>, item: &Id, level: Level) -> Result<Self, FlowError> {
@@ -151,8 +154,30 @@ impl Effect {
                 assigned.iter().try_for_each(|event| event::append(writing, event).map(drop))
             }
             Effect::Phone(next) => phone::put(writing, next),
+            Effect::Number(bound) => bound.write(writing),
+            Effect::App(bound) => bound.write(writing),
         }
     }
+}
+
+/// A token before and after it is bound with a level.
+///
+/// # Errors
+/// When the HSM cannot answer.
+pub(super) fn token_bound(work: &Work<'_>, row: TokenRow, level: Level) -> Result<[TokenRow; 2], FlowError> {
+    let app = work.app;
+    let kept = row.user_id.is_some() && row.state.lifecycle != Lifecycle::Pending;
+    let next = TokenRow {
+        user_id: Some(work.owner.id),
+        // A token that has a higher level already keeps it.
+        loa: if kept { level.value().max(row.loa) } else { level.value() },
+        state: MovingState { lifecycle: Lifecycle::Active, ..row.state.next() },
+        ..row.clone()
+    };
+    let record = next.record.as_deref().unwrap_or_default();
+    let record_mac = mac(app, MacPurpose::Record, hsm::record_message(record, &next.binding()))?;
+    let state_mac = mac(app, MacPurpose::State, next.state.bytes(&next.id))?;
+    Ok([row, TokenRow { record_mac, state_mac, ..next }])
 }
 
 fn mac(app: &Appliance, purpose: MacPurpose, data: Vec<u8>) -> Result<[u8; 32], FlowError> {

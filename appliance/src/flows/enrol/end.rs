@@ -7,6 +7,7 @@ use domain::names::Serial;
 use domain::role::Right;
 use domain::token::{Id, Lifecycle};
 
+use super::phone::PhoneEnd;
 use super::schedule::Freed;
 use super::soft::Unmade;
 use super::token_end::TokenEnd;
@@ -18,7 +19,7 @@ use crate::flows::tokens::{self, Change};
 use crate::flows::{Caller, FlowError, OPERATOR, operators, phones};
 use crate::store::token::TokenRow;
 use crate::store::vetting::{self, End};
-use crate::store::{StoreError, Writing, enrolment, event, phone, token};
+use crate::store::{StoreError, Writing, enrolment, enrolment_number, event, phone, push_device, token};
 
 /// The enrolment is refused, for this reason.
 pub(super) fn reject_with(work: &mut Work<'_>, reason: &str) -> Result<(), FlowError> {
@@ -28,7 +29,8 @@ pub(super) fn reject_with(work: &mut Work<'_>, reason: &str) -> Result<(), FlowE
 }
 
 /// What a process leaves that ends without a binding: the record of the vetting is kept for a while only, the time that
-/// it had is free, and a token that was made for it is revoked.
+/// it had is free, and a token that was made for it is revoked, and
+/// so is a phone that was registered for it; a number that it kept is forgotten.
 pub(super) struct Unused {
     enrolment: Id,
     at: i64,
@@ -54,6 +56,7 @@ impl Unused {
     pub(super) fn write(&self, writing: &mut Writing<'_>) -> Result<(), StoreError> {
         vetting::end_identity(writing, &self.enrolment, End::Unused, self.at)?;
         self.freed.write(writing)?;
+        enrolment_number::erase(writing, &self.enrolment)?;
         self.unmade.write(writing)
     }
 }
@@ -131,6 +134,7 @@ impl Why {
 enum Gone {
     Nothing,
     Token(Box<TokenEnd>),
+    App(Box<PhoneEnd>),
     Phone(Id, Event),
 }
 
@@ -144,6 +148,12 @@ impl Gone {
                 return Ok(Gone::Nothing);
             }
             return Ok(Gone::Token(Box::new(TokenEnd::of(app, caller, &work.owner, row)?)));
+        }
+        if let Some(row) = app.store.read(|c| push_device::by_id(c, &item))? {
+            if row.user_id != work.owner.id || row.lifecycle == Lifecycle::Revoked {
+                return Ok(Gone::Nothing);
+            }
+            return Ok(Gone::App(Box::new(PhoneEnd::of(app, caller, &work.owner, row)?)));
         }
         let bound = phones::of_user(app, &work.owner.id)?.filter(|bound| bound.id == item);
         Ok(match bound {
@@ -159,6 +169,7 @@ impl Gone {
         match self {
             Gone::Nothing => Ok(()),
             Gone::Token(end) => end.write(writing),
+            Gone::App(end) => end.write(writing),
             Gone::Phone(id, event) => {
                 phone::remove(writing, id)?;
                 event::append(writing, event).map(drop)

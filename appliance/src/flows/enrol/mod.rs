@@ -13,7 +13,9 @@ mod identity;
 pub mod keep;
 mod letter;
 mod notice;
+mod number;
 mod people;
+mod phone;
 mod possession;
 mod request;
 mod schedule;
@@ -32,7 +34,9 @@ pub use end::{Why, cancel, reject, revoke, revoke_token};
 pub use forget::{identity as forget_identity, person as forget_person};
 pub use identity::Identity;
 pub(crate) use letter::{ByLetter, by_letter};
-pub use possession::{Shown, send, show as show_factor};
+pub(crate) use phone::registered;
+pub use phone::{Registering, number_to_select, register};
+pub use possession::{Sent, Shown, send, show as show_factor};
 pub use request::{Evidence, Info, NewRequest, request, select};
 pub use schedule::{NewAppointment, book, give_back, list as appointments, offer};
 pub use soft::{Made, make};
@@ -40,3 +44,6 @@ pub use vet::{Beginning, Document, Proof, again, begin, liveness, proof, record,
 pub use view::{Step, View, Wanted, activities, list, report, show, vetted};
 pub use vouch::{by_assertion, by_token};
 pub(crate) use work::Ready;
+
+/// Purposes of challenges that show a factor, before the vetting and when it is bound (BIND-10).
+pub(super) const PURPOSES: [&str; 2] = ["possession_pre", "possession_bind"];

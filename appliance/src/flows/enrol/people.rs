@@ -10,14 +10,16 @@ use hsm::MacPurpose;
 use super::applicant;
 use super::work::{Doing, Work};
 use crate::appliance::Appliance;
+use crate::flows::push::check_device;
 use crate::flows::{Caller, FlowError, OPERATOR, operators, phones};
 use crate::store::enrolment::EnrolmentRow;
+use crate::store::push_device;
 use crate::store::token::{self, TokenRow};
 
 /// Who root is as a vetter: no user.
 const NOBODY: Id = [0; 16];
 
-/// Level of a user's tokens and number in use: what a registration authority may vouch for (BIND-35).
+/// Level of a user's tokens, number and phones in use: what a registration authority may vouch for (BIND-35).
 ///
 /// # Errors
 /// [`FlowError::Tampered`] for a row that was changed outside the appliance; when HSM or store cannot answer.
@@ -28,7 +30,11 @@ pub(super) fn level_of(app: &Appliance, user: &Id) -> Result<Level, FlowError> {
     let tokens: Vec<TokenRow> = tokens.into_iter().filter(usable).collect();
     check_records(app, &tokens)?;
     let number = phones::of_user(app, user)?.filter(|bound| bound.state == phones::VERIFIED);
+    let mut phones = app.store.read(|c| push_device::living_of(c, user))?;
+    phones.retain(|row| row.lifecycle == Lifecycle::Active);
+    phones.iter().try_for_each(|row| check_device(app, row))?;
     let levels = tokens.iter().map(|row| row.loa).chain(number.map(|bound| bound.loa));
+    let levels = levels.chain(phones.iter().map(|row| row.loa));
     Ok(levels.map(Level::at_most).max().unwrap_or(Level::One))
 }
 

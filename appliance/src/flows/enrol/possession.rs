@@ -1,6 +1,6 @@
 //! The factor is shown, before the vetting or when it is bound (B.5.6, 4 and 13; BIND-09, BIND-10, BIND-23, BIND-24).
 
-use domain::challenge::{State as Sent, Wanted};
+use domain::challenge::{State as Asked, Wanted};
 use domain::enrol::{Activity, Factor, Progress, Refusal, State};
 use domain::event::Event;
 use domain::names::Serial;
@@ -11,14 +11,15 @@ use oath::Code;
 
 use super::view::View;
 use super::work::{Doing, Work};
-use super::{end, notice, people};
+use super::{PURPOSES, end, notice, number, people, phone};
 use crate::appliance::Appliance;
 use crate::flows::guess::{clear_failures, count_failure};
 use crate::flows::provision::device;
 use crate::flows::question::{self, Try};
 use crate::flows::sending::{Sending, To, place};
-use crate::flows::{Caller, FlowError, challenge as sent, handle, phones};
+use crate::flows::{Caller, FlowError, challenge as sent, handle, users};
 use crate::store::challenge::ChallengeRow;
+use crate::store::enrolment_number::{self, NumberRow};
 use crate::store::token::TokenRow;
 use crate::store::{StoreError, challenge, enrolment, event, token, vetting};
 
@@ -38,29 +39,46 @@ pub enum Shown {
         /// The code.
         otp: String,
     },
+    /// The answer to a push, on the phone.
+    Push {
+        /// The challenge.
+        challenge: Id,
+    },
+}
+
+/// What is on its way to a phone.
+#[derive(Debug)]
+pub struct Sent {
+    /// What the code is given back with, or the answer is asked for with.
+    pub challenge: Id,
+    /// The number that is to be selected on the phone.
+    pub number: Option<u8>,
+    /// Last digits of the number that a code goes to.
+    pub phone_masked: Option<String>,
 }
 
 /// The moment at which a factor is shown: for the challenge, the event and the activity.
 #[derive(Clone, Copy)]
-struct Moment {
-    purpose: &'static str,
-    event: &'static str,
-    activity: Activity,
+pub(super) struct Moment {
+    pub(super) purpose: &'static str,
+    pub(super) event: &'static str,
+    pub(super) activity: Activity,
     binds: bool,
 }
 
 impl Moment {
     fn of(state: State) -> Self {
+        let [pre, bind] = PURPOSES;
         if matches!(state, State::Vetting | State::Vetted) {
             Moment {
-                purpose: "possession_bind",
+                purpose: bind,
                 event: "enrol.possession_shown",
                 activity: Activity::PossessionBind,
                 binds: true,
             }
         } else {
             Moment {
-                purpose: "possession_pre",
+                purpose: pre,
                 event: "enrol.possession_proven",
                 activity: Activity::PossessionPre,
                 binds: false,
@@ -69,7 +87,8 @@ impl Moment {
     }
 }
 
-fn judged(work: &Work<'_>, moment: Moment, item: Id) -> Result<Progress, Refusal> {
+/// What the rules say to it.
+pub(super) fn judged(work: &Work<'_>, moment: Moment, item: Id) -> Result<Progress, Refusal> {
     if moment.binds {
         work.progress().possession_bind(&work.rules(), item)
     } else {
@@ -89,32 +108,52 @@ fn opened<'a>(app: &'a Appliance, caller: &'a Caller, id: &Id) -> Result<(Work<'
     Ok((work, moment))
 }
 
-/// Sends a code to the phone that is to be bound.
+/// Asks the phone with the app that is to be bound, or sends a code to the number that is: `typed`, which may be one that
+/// nobody has yet, or the user's.
 ///
 /// # Errors
-/// [`FlowError::NoUserOrPhone`] without a verified number, [`FlowError::NoModem`], [`FlowError::RateLimited`];
-/// [`FlowError::Enrol`] where it is not the time, or another factor was chosen.
-pub fn send(app: &Appliance, caller: &Caller, id: &Id) -> Result<Id, FlowError> {
+/// [`FlowError::NoUserOrPhone`] without a number, [`FlowError::NoModem`]; [`FlowError::Phone`] without a phone with the app;
+/// [`FlowError::RateLimited`]; [`FlowError::Enrol`] where it is not the time, another factor was chosen, or the number
+/// cannot be used.
+pub fn send(app: &Appliance, caller: &Caller, id: &Id, typed: Option<&str>) -> Result<Sent, FlowError> {
     let (work, moment) = opened(app, caller, id)?;
-    let bound = phones::of_user(app, &work.owner.id)?.filter(|bound| bound.state == phones::VERIFIED);
-    let bound = bound.ok_or(FlowError::NoUserOrPhone)?;
-    let doing = || Doing::new(moment.event, moment.activity);
-    if work.progress().factor.is_some_and(|factor| factor != Factor::Sms) {
-        return Err(work.refuse(doing(), Refusal::FactorNotAllowed)?);
+    match work.progress().factor {
+        Some(Factor::Push) if typed.is_none() => phone::send(work, moment),
+        None | Some(Factor::Sms) => send_code(work, moment, typed),
+        Some(_) => Err(work.refuse(Doing::new(moment.event, moment.activity), Refusal::FactorNotAllowed)?),
     }
-    if let Err(refusal) = judged(&work, moment, bound.id) {
-        return Err(work.refuse(doing(), refusal)?);
+}
+
+fn send_code(work: Work<'_>, moment: Moment, typed: Option<&str>) -> Result<Sent, FlowError> {
+    let (app, caller) = (work.app, work.caller);
+    if let Err(reason) = app.admit(caller, &work.owner, &work.now)? {
+        let refused = Event::refused(work.now.wall_ms, moment.event, caller.actor.clone(), reason.name());
+        let about = refused.about("user_ref", &work.owner.user_ref);
+        app.refuse(about.about("enrolment", handle(&work.row.order.id)))?;
+        return Err(FlowError::RateLimited);
     }
+    let goal = number::goal(&work, moment, typed)?;
+    if let Err(refusal) = judged(&work, moment, goal.item()) {
+        return Err(work.refuse(Doing::new(moment.event, moment.activity), refusal)?);
+    }
+    let (to, kept) = goal.split();
+    let phone_masked = Some(match &to {
+        To::Bound(bound) => users::open_number(app, &work.owner, &bound.number)?.masked(),
+        To::Given(number) => number.masked(),
+    });
     let sending = Sending {
         owner: &work.owner,
         authenticator: None,
         purpose: moment.purpose,
         link: false,
-        to: To::Bound(bound),
+        to,
         binding_message: None,
     };
-    let placed = place(app, caller, &work.now, sending)?;
-    placed.map(|row| row.id).ok_or(FlowError::RateLimited)
+    let placed = place(app, caller, &work.now, sending)?.ok_or(FlowError::RateLimited)?;
+    if let Some(kept) = kept {
+        number::keep(app, kept, placed.id)?;
+    }
+    Ok(Sent { challenge: placed.id, number: None, phone_masked })
 }
 
 /// The factor is shown.
@@ -134,6 +173,7 @@ pub fn show(app: &Appliance, caller: &Caller, id: &Id, shown: &Shown) -> Result<
     match shown {
         Shown::Token { serial, otp } => token_shown(work, moment, serial.as_ref(), otp),
         Shown::Sms { challenge, otp } => phone_shown(work, moment, challenge, otp),
+        Shown::Push { challenge } => phone::shown(work, moment, challenge),
     }
 }
 
@@ -290,7 +330,7 @@ fn token_shown(
 }
 
 /// A wrong code: the refusal is an event, and the last one ends a vetting that is under way (BIND-39).
-fn missed(mut work: Work<'_>, doing: Doing, last: bool) -> Result<View, FlowError> {
+pub(super) fn missed(mut work: Work<'_>, doing: Doing, last: bool) -> Result<View, FlowError> {
     let refused = work.refuse(doing, Refusal::NotShown)?;
     if last && work.progress().state >= State::Vetting {
         let told = notice::of_failure(&work)?;
@@ -307,24 +347,38 @@ fn missed(mut work: Work<'_>, doing: Doing, last: bool) -> Result<View, FlowErro
     Err(refused)
 }
 
-/// The challenge that a code was sent for, if it is this enrolment's user's and of this moment.
-fn challenge_of(work: &Work<'_>, moment: Moment, id: &Id) -> Result<(ChallengeRow, u8, Id), FlowError> {
+/// A challenge of this enrolment's user, of this moment, that this caller has ordered.
+///
+/// # Errors
+/// [`FlowError::NotFound`] for any other; when the store cannot answer.
+pub(super) fn challenge_row(work: &Work<'_>, moment: Moment, id: &Id) -> Result<ChallengeRow, FlowError> {
     let row = work.app.store.read(|c| challenge::by_id(c, id))?;
     let own = |row: &ChallengeRow| {
         row.user_id == work.owner.id
             && row.application_id == work.caller.application
             && row.purpose == moment.purpose
     };
-    let row = row.filter(own).ok_or(FlowError::NotFound("challenge"))?;
+    row.filter(own).ok_or(FlowError::NotFound("challenge"))
+}
+
+/// The challenge that a code was sent for, its digits, what it shows, and the number that is kept, where it is not bound.
+type SentCode = (ChallengeRow, u8, Id, Option<NumberRow>);
+
+fn challenge_of(work: &Work<'_>, moment: Moment, id: &Id) -> Result<SentCode, FlowError> {
+    let row = challenge_row(work, moment, id)?;
     match row.wanted {
-        Wanted::SentCode { digits, phone: Some(phone) } => Ok((row, digits, phone)),
+        Wanted::SentCode { digits, phone: Some(phone) } => Ok((row, digits, phone, None)),
+        Wanted::SentCode { digits, phone: None } => {
+            let kept = number::proven(work, &row)?;
+            Ok((row, digits, kept.phone, Some(kept)))
+        }
         _ => Err(FlowError::NotFound("challenge")),
     }
 }
 
 fn phone_shown(mut work: Work<'_>, moment: Moment, id: &Id, otp: &str) -> Result<View, FlowError> {
     let (app, caller) = (work.app, work.caller);
-    let (row, digits, phone) = challenge_of(&work, moment, id)?;
+    let (row, digits, phone, kept) = challenge_of(&work, moment, id)?;
     let doing = Doing::new(moment.event, moment.activity)
         .about("challenge", handle(&row.id))
         .about("purpose", moment.purpose)
@@ -336,7 +390,7 @@ fn phone_shown(mut work: Work<'_>, moment: Moment, id: &Id, otp: &str) -> Result
         Ok(judged) => judged,
         Err(refusal) => return Err(work.refuse(doing, refusal)?),
     };
-    let open = row.progress.aged(&work.now).state == Sent::Waiting && Code::parse(otp).is_ok();
+    let open = row.progress.aged(&work.now).state == Asked::Waiting && Code::parse(otp).is_ok();
     let (application, owner, at) = (caller.application, work.owner.id, work.now.wall_ms);
     if !open {
         app.match_decoy(otp)?;
@@ -345,22 +399,25 @@ fn phone_shown(mut work: Work<'_>, moment: Moment, id: &Id, otp: &str) -> Result
     let asked = sent::ask(app, &row, digits, otp)?;
     if asked.right {
         let verified = row.progress.verified();
-        let event = app
-            .event("sms.verified", caller)
-            .about("user_ref", &work.owner.user_ref)
-            .about("challenge", handle(&row.id));
+        let about = |kind| {
+            let event = app.event(kind, caller).about("user_ref", &work.owner.user_ref);
+            event.about("challenge", handle(&row.id))
+        };
+        let mut events = vec![about("sms.verified")];
+        events.extend(kept.iter().map(|_| about("phone.possession_proven")));
         work.go(doing, Ok(judged))?;
         let saved = work.commit(move |w| {
             if !challenge::put_progress(w, &row, &verified, &asked.next_mac, at)? {
                 return Err(StoreError::Changed("the challenge"));
             }
+            kept.iter().try_for_each(|kept| enrolment_number::put(w, kept))?;
             clear_failures(w, &owner, &application)?;
-            event::append(w, &event).map(drop)
+            events.iter().try_for_each(|event| event::append(w, event).map(drop))
         })?;
         return super::bind::go_on(app, caller, saved);
     }
     let next = row.progress.missed(&app.terms(row.authenticator.as_deref()));
-    let last = next.state == Sent::Exhausted;
+    let last = next.state == Asked::Exhausted;
     let (limits, now) = (app.config.limits, work.now);
     app.store.write(move |w| {
         challenge::put_progress(w, &row, &next, &asked.next_mac, at)?;

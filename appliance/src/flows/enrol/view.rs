@@ -5,17 +5,19 @@ use domain::role::Right;
 use domain::token::Id;
 
 use super::identity::Identity;
+use super::number;
 use super::people::{sees, works_for};
 use super::request::{self, Info};
 use super::schedule;
 use super::work::{check, find, remark_of};
 use crate::appliance::Appliance;
+use crate::flows::push::device;
 use crate::flows::{Caller, FlowError, OPERATOR};
 use crate::store::appointment::AppointmentRow;
 use crate::store::enrolment::{self, EnrolmentRow, Filter};
 use crate::store::user::UserRow;
 use crate::store::vetting::{self, StepRow};
-use crate::store::{token, user};
+use crate::store::{push_device, token, user};
 
 /// An enrolment.
 pub struct View {
@@ -25,8 +27,12 @@ pub struct View {
     pub user: String,
     /// Serial of the token that was shown or handed over.
     pub token: Option<String>,
-    /// Whether it is a phone.
+    /// Whether it is a number.
     pub phone: bool,
+    /// Last digits of a number that is kept until it is bound, for who may see the request.
+    pub number: Option<String>,
+    /// The phone with the app that was registered or shown; its name only for who may see the applicant's.
+    pub app: Option<device::View>,
     /// Name of who vets, and of who has confirmed it.
     pub vetters: [Option<String>; 2],
     /// When and where it is done.
@@ -61,11 +67,19 @@ pub(super) fn of(app: &Appliance, caller: &Caller, row: EnrolmentRow) -> Result<
         None => None,
         Some(item) => app.store.read(|c| token::by_id(c, &item))?,
     };
-    let mut info = Info::default();
+    let app_shown = match row.progress.item.filter(|_| shown.is_none()) {
+        None => None,
+        Some(item) => app.store.read(|c| push_device::by_id(c, &item))?,
+    };
+    let mut app_shown = app_shown.map(|found| device::view(app, &owner, found)).transpose()?;
+    let (mut info, mut number) = (Info::default(), None);
     let contacts = caller.rights.has(Right::ReadContacts);
     let own = caller.actor.kind != OPERATOR && caller.application == row.application;
     if contacts || caller.rights.has(Right::Vet) || own {
         info = request::info(app, &owner, &row)?;
+        number = number::masked(app, &owner, &row.order.id)?;
+    } else if let Some(shown) = &mut app_shown {
+        shown.name.clear();
     }
     if !contacts {
         info.email = None;
@@ -73,7 +87,9 @@ pub(super) fn of(app: &Appliance, caller: &Caller, row: EnrolmentRow) -> Result<
     }
     Ok(View {
         user: owner.name.to_string(),
-        phone: row.progress.item.is_some() && shown.is_none(),
+        phone: row.progress.item.is_some() && shown.is_none() && app_shown.is_none(),
+        number,
+        app: app_shown,
         token: shown.map(|shown| shown.serial.to_string()),
         vetters: [name(row.progress.vetter)?, name(row.progress.second)?],
         appointment: schedule::of(app, &row.order.id)?,

@@ -16,7 +16,7 @@ use crate::flows::{Caller, FlowError, handle, users};
 use crate::store::enrolment::{self, EnrolmentRow};
 use crate::store::user::UserRow;
 use crate::store::vetting::{self, StepRow};
-use crate::store::{StoreError, Writing, event, user};
+use crate::store::{StoreError, Writing, enrolment_number, event, user};
 
 /// Longest words of who does a step, in characters (BIND-41).
 const REMARK_MAX: usize = 500;
@@ -407,6 +407,10 @@ impl Ready {
         let progress = &self.next.progress;
         if progress.state == State::Revoked {
             vetting::end_identity(writing, &self.next.order.id, vetting::End::Revoked, progress.acted_at_ms)?;
+        }
+        // What takes effect is written after this, and what does not is nobody's any more.
+        if !progress.state.is_open() {
+            enrolment_number::erase(writing, &self.next.order.id)?;
         }
         for (step, event) in &self.steps {
             let seq = event::append(writing, event)?;

@@ -181,7 +181,11 @@ fn seal_attributes(app: &Appliance, start: &Start, kept: &mut Kept) -> Result<()
         return Err(FlowError::Invalid(format!("a flow has at most {ATTRIBUTES_MAX} attributes")));
     }
     for (name, value) in &start.attributes {
-        let number = super::number::normalised(&app.config.people.numbers, value)
+        let number = app
+            .config
+            .people
+            .numbers
+            .read(value)
             .ok_or_else(|| FlowError::Invalid(format!("the attribute {name} is no phone number")))?;
         let sealed = app.hsm.seal(&app.own_key()?, ATTRIBUTE_AAD, number.expose().as_bytes())?;
         kept.journey.attributes.push((name.clone(), sealed));

@@ -9,11 +9,10 @@ use domain::phone::Msisdn;
 use zeroize::Zeroizing;
 
 use super::kept::Walk;
-use crate::config::people::{After, Numbers, Requirement, SmsAuthenticator};
+use crate::config::people::{After, Requirement, SmsAuthenticator};
 use crate::flows::phones::{self, SUSPENDED};
 use crate::flows::sending::{Sending, To};
 use crate::flows::{FlowError, challenge as sent, handle, letters, users};
-use crate::store::phone::PhoneRow;
 use crate::store::{challenge, event, letter, outbox, phone};
 
 const INVALID_NUMBER: &str = "register.error.validation.invalid.phonenumber";
@@ -23,19 +22,6 @@ const TOO_MANY: &str = "register.error.too-many-attempts";
 /// Code or key: which of the two is wrong is not said (D-03).
 const INVALID_OTP_OR_IAK: &str = "register.error.invalid.otp-or-iak";
 const INVALID_OTP: &str = "confirm.error.validation.invalid.otp";
-
-/// Reads a number as people type it, within what may be registered (MOB-11).
-pub(super) fn normalised(numbers: &Numbers, text: &str) -> Option<Msisdn> {
-    let text = text.trim();
-    let national = text.starts_with('0') && !text.starts_with("00");
-    let number = match (&numbers.default_country, national) {
-        (Some(country), true) => Msisdn::parse(&format!("{country}{}", &text[1..])).ok()?,
-        _ => Msisdn::parse(text).ok()?,
-    };
-    let begins = |prefix: &String| number.expose().starts_with(prefix.as_str());
-    let allowed = numbers.allow.is_empty() || numbers.allow.iter().any(begins);
-    (allowed && !numbers.deny.iter().any(begins)).then_some(number)
-}
 
 impl Walk<'_> {
     /// Begins the registration of a first number (MOB-15 to MOB-18), or goes on where it is not offered.
@@ -115,7 +101,7 @@ impl Walk<'_> {
             self.wrong(NUMBER_REQUIRED);
             return Ok(());
         }
-        let Some(number) = normalised(&self.app.config.people.numbers, typed) else {
+        let Some(number) = self.app.config.people.numbers.read(typed) else {
             self.wrong(INVALID_NUMBER);
             return Ok(());
         };
@@ -283,7 +269,10 @@ impl Walk<'_> {
             events.push(about("iak.accepted").about("letter", id.as_str()));
         }
         events.push(about(if former.is_some() { "phone.changed" } else { "phone.registered" }));
-        let notices = self.notices(&owner, former.as_ref(), &binding.row)?;
+        let notices = match &former {
+            Some(former) => phones::notices(app, &owner, former, &binding.row, &self.now)?,
+            None => Vec::new(),
+        };
         let (own, registering) = (self.rules(rule), self.kept.journey.registering);
         let relogin =
             matches!(rule, Rule::First { .. }) && app.config.people.registration.after == After::Relogin;
@@ -320,29 +309,6 @@ impl Walk<'_> {
         Ok(())
     }
 
-    /// What the former and the new number are told (MOB-37).
-    fn notices(
-        &self,
-        owner: &crate::store::user::UserRow,
-        former: Option<&PhoneRow>,
-        binding: &PhoneRow,
-    ) -> Result<Vec<outbox::MessageRow>, FlowError> {
-        let Some(former) = former else { return Ok(Vec::new()) };
-        let (settings, texts) = (self.app.config.people.notices, &self.app.config.texts);
-        let old = users::open_number(self.app, owner, &former.number)?;
-        let new = users::open_number(self.app, owner, &binding.number)?;
-        let mut notices = Vec::new();
-        if settings.old {
-            let text = texts.text(&owner.lang, "notice-old-number", &[("new", &new.masked_in_sms())]);
-            notices.push(self.notice_to(&old, &text)?);
-        }
-        if settings.new {
-            let text = texts.text(&owner.lang, "notice-new-number", &[("old", &old.masked_in_sms())]);
-            notices.push(self.notice_to(&new, &text)?);
-        }
-        Ok(notices)
-    }
-
     /// Orders a letter for a user who has none (D-04), or does as if.
     pub(super) fn order_letter(&mut self) -> Result<(), FlowError> {
         if !self.app.config.people.registration.self_order {
@@ -353,29 +319,5 @@ impl Walk<'_> {
         letters::order_for(self.app, &self.caller, &owner, Kind::SmsIak, domain::letter::Delivery::Post)?;
         self.kept.notice = Some("letter-ordered".to_owned());
         Ok(())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// MOB-11: what begins with 0 belongs to the configured country; lists are asked on the normalised form.
-    #[test]
-    fn numbers_are_normalised_and_listed() {
-        let swiss = Numbers {
-            default_country: Some("+41".to_owned()),
-            allow: vec!["+41".to_owned(), "+49".to_owned()],
-            deny: vec!["+41900".to_owned()],
-            shared_allowed: false,
-        };
-        let read = |text: &str| normalised(&swiss, text).map(|number| number.expose().to_owned());
-        assert_eq!(read("079 123 45 67").as_deref(), Some("+41791234567"));
-        assert_eq!(read("+49 (171) 123-4567").as_deref(), Some("+491711234567"));
-        for text in ["0900 123 456", "+33 6 12 34 56 78", "79 123 45 67", "", "0", "+41 79 x"] {
-            assert_eq!(read(text), None, "{text}");
-        }
-        assert!(normalised(&Numbers::default(), "079 123 45 67").is_none());
-        assert!(normalised(&Numbers::default(), "+33 6 12 34 56 78").is_some());
     }
 }

@@ -10,7 +10,7 @@ use domain::token::Id;
 use domain::weburl::return_origin;
 
 use super::kept::Walk;
-use super::{Asked, Offered, Outcome, View, number};
+use super::{Asked, Offered, Outcome, View};
 use crate::flows::{FlowError, users};
 use crate::store::challenge;
 
@@ -189,7 +189,7 @@ impl Walk<'_> {
             return Ok(None);
         }
         let contact = users::contact(self.app, owner)?;
-        Ok(contact.and_then(|number| number::normalised(&people.numbers, number.expose())))
+        Ok(contact.and_then(|number| people.numbers.read(number.expose())))
     }
 
     fn outcome(&self) -> Option<Outcome> {

@@ -3,7 +3,6 @@
 use domain::challenge::State;
 use domain::event::Event;
 use domain::journey::{At, Evidence};
-use domain::outbox;
 use domain::phone::Msisdn;
 use domain::token::Id;
 
@@ -229,22 +228,5 @@ impl Walk<'_> {
             Ok(To::Given(number)) => Some(number.masked()),
             Err(_) => None,
         })
-    }
-
-    /// A notice to a number that is not bound any more, or just was.
-    pub(super) fn notice_to(
-        &self,
-        number: &Msisdn,
-        text: &str,
-    ) -> Result<crate::store::outbox::MessageRow, FlowError> {
-        let message = crate::flows::messages::row(
-            self.app,
-            number,
-            text,
-            crate::flows::messages::EXPIRY_MAX_MS,
-            &self.now,
-        )?;
-        debug_assert_eq!(message.state, outbox::State::Queued);
-        Ok(message)
     }
 }

@@ -31,11 +31,13 @@ use crate::store::{event, user};
 /// Pushes of a user without an approval, in [`WINDOW_MS`] (D-42).
 pub const UNANSWERED_MAX: u32 = 3;
 /// The window, in milliseconds.
-pub(super) const WINDOW_MS: i64 = 10 * 60 * 1000;
+pub(in crate::flows) const WINDOW_MS: i64 = 10 * 60 * 1000;
 /// Pause after a denial, in milliseconds (D-42).
 const COOL_DOWN_MS: i64 = 60 * 1000;
 /// What a push says where the operator has no text.
 const TEXT: &str = "Confirm the login of {user} to {issuer}";
+/// The event of a push that is not made.
+const REFUSED: &str = "push.challenge_refused";
 /// How often numbers are drawn: once fails with 10^-13.
 const DRAWS_MAX: usize = 4;
 
@@ -85,7 +87,7 @@ impl Signed {
 }
 
 /// Why a user cannot be pushed: alike for an unknown one (COMB-45).
-const NOT_REGISTERED: FlowError =
+pub(in crate::flows) const NOT_REGISTERED: FlowError =
     FlowError::Phone { key: "push.not_registered", text: "there is no such user, or no registered phone" };
 
 /// Whether a user has a phone that can be asked.
@@ -108,7 +110,6 @@ pub fn order(app: &Appliance, caller: &Caller, name: &str, wish: &Wish) -> Resul
         Ok(name) => app.store.read(|c| user::by_name(c, &name))?,
         Err(_) => None,
     };
-    const REFUSED: &str = "push.challenge_refused";
     let Some(found) = users::checked(app, name, found)? else {
         let _order = app.lock_name(name)?;
         app.match_decoy("")?;
@@ -126,12 +127,25 @@ pub fn order(app: &Appliance, caller: &Caller, name: &str, wish: &Wish) -> Resul
         return Err(refused(app, caller, Some(&found), (REFUSED, "not_registered"), NOT_REGISTERED)?);
     };
     users::check_account(app, &owner)?;
-    check_device(app, &device)?;
+    place(app, caller, (&owner, &device), wish)
+}
+
+/// Asks this phone. The caller holds the user's lock, and has looked whether both may act.
+///
+/// # Errors
+/// As [`order`]; [`FlowError::Tampered`].
+pub(in crate::flows) fn place(
+    app: &Appliance,
+    caller: &Caller,
+    (owner, device): (&UserRow, &DeviceRow),
+    wish: &Wish,
+) -> Result<View, FlowError> {
+    check_device(app, device)?;
     let now = app.clock.now();
-    if let Some(reason) = limited(app, caller, &owner, &now)? {
-        return Err(refused(app, caller, Some(&owner), (REFUSED, reason), FlowError::RateLimited)?);
+    if let Some(reason) = limited(app, caller, owner, &now)? {
+        return Err(refused(app, caller, Some(owner), (REFUSED, reason), FlowError::RateLimited)?);
     }
-    Order { app, caller, owner: &owner, device: &device, wish, now }.place()
+    Order { app, caller, owner, device, wish, now }.place()
 }
 
 /// Why a person is not to be asked now.

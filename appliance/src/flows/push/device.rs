@@ -5,7 +5,7 @@ use domain::names::{Serial, UserName};
 use domain::token::Lifecycle;
 
 use super::super::tokens::Change;
-use super::super::{Caller, FlowError, users};
+use super::super::{Caller, FlowError, enrol, users};
 use super::{Reached, check_device, sealed_device};
 use crate::appliance::Appliance;
 use crate::store::push_device::{self, DeviceRow};
@@ -30,7 +30,11 @@ pub fn is_serial(serial: &Serial) -> bool {
     serial.as_str().starts_with(SERIAL_PREFIX)
 }
 
-fn view(app: &Appliance, owner: &UserRow, row: DeviceRow) -> Result<View, FlowError> {
+/// A phone as people may see it.
+///
+/// # Errors
+/// [`FlowError::Tampered`]; when the HSM cannot answer.
+pub(in crate::flows) fn view(app: &Appliance, owner: &UserRow, row: DeviceRow) -> Result<View, FlowError> {
     check_device(app, &row)?;
     if row.device.is_none() {
         return Ok(View { row, name: String::new(), system: String::new() });
@@ -95,11 +99,14 @@ pub fn change(app: &Appliance, caller: &Caller, serial: &Serial, change: Change)
         }
     };
     let lifecycle = step.map_err(|error| FlowError::Conflict(error.to_string()))?;
+    let bound =
+        if change == Change::Revoke { enrol::replaced(app, caller, &row.id, why(caller))? } else { None };
     let (row, next, event) = changing(app, caller, &owner, row, lifecycle, kind)?;
     let written = next.clone();
     let saved = app.store.write(move |w| {
         let saved = push_device::put(w, &row, &written)?;
         if saved {
+            bound.iter().try_for_each(|bound| bound.write(w))?;
             event::append(w, &event)?;
         }
         Ok(saved)
@@ -110,8 +117,13 @@ pub fn change(app: &Appliance, caller: &Caller, serial: &Serial, change: Change)
     view(app, &owner, next)
 }
 
+/// On whose word a binding ends with its phone (BIND-43).
+fn why(caller: &Caller) -> enrol::Why {
+    if caller.actor.kind == "user" { enrol::Why::ByUser } else { enrol::Why::ByAuthority }
+}
+
 /// A phone, what it becomes, and the event.
-pub(super) type Changing = (DeviceRow, DeviceRow, Event);
+pub(in crate::flows) type Changing = (DeviceRow, DeviceRow, Event);
 
 fn changing(
     app: &Appliance,
@@ -139,7 +151,7 @@ fn changing(
 }
 
 /// The end of a phone, to be written with what takes its place.
-pub(super) fn revoking(
+pub(in crate::flows) fn revoking(
     app: &Appliance,
     caller: &Caller,
     owner: &UserRow,

@@ -91,11 +91,11 @@ fn settings(app: &Appliance) -> Result<&Push, FlowError> {
 }
 
 /// Checks that nobody changed a phone's row outside the appliance.
-fn check_device(app: &Appliance, row: &DeviceRow) -> Result<(), FlowError> {
+pub(super) fn check_device(app: &Appliance, row: &DeviceRow) -> Result<(), FlowError> {
     app.check_row(TABLE, row.serial.as_str(), row.bytes(), &row.mac)
 }
 
-fn sealed_device(app: &Appliance, row: DeviceRow) -> Result<DeviceRow, FlowError> {
+pub(super) fn sealed_device(app: &Appliance, row: DeviceRow) -> Result<DeviceRow, FlowError> {
     Ok(DeviceRow { mac: app.row_mac(row.bytes())?, ..row })
 }
 
@@ -128,12 +128,14 @@ fn authenticate_as<const N: usize>(
     authenticate(app, row.serial.as_str(), key, messages)
 }
 
-/// The owner of a phone that speaks, if both may act.
+/// The owner of a phone that speaks, if both may act. One that an enrolment holds speaks too: it is asked for nothing but
+/// its own possession.
 fn speaker(app: &Appliance, row: &DeviceRow) -> Result<Option<UserRow>, FlowError> {
     check_device(app, row)?;
     let Some(owner) = app.store.read(|c| user::by_id(c, &row.user_id))? else { return Ok(None) };
     super::users::check_account(app, &owner)?;
-    let fit = row.lifecycle == Lifecycle::Active && owner.state == super::users::ACTIVE;
+    let speaks = matches!(row.lifecycle, Lifecycle::Active | Lifecycle::Pending);
+    let fit = speaks && owner.state == super::users::ACTIVE;
     Ok(fit.then_some(owner))
 }
 

@@ -90,7 +90,7 @@ pub(super) fn make(
     app: &Appliance,
     owner: &UserRow,
     kind: Kind,
-    replace: bool,
+    (replace, recovery): (bool, bool),
     look: &Look<'_>,
 ) -> Result<Made, FlowError> {
     let settings = &super::settings(app)?.settings;
@@ -134,7 +134,7 @@ pub(super) fn make(
         account: look.account.as_str().to_owned(),
         policies: settings.policies.as_ref().map(|policies| policies.json().to_owned()),
         replace,
-        recovery: settings.recovery_codes,
+        recovery,
         push: push.map(|(half, ..)| half),
         oath: oath.map(|made| OathHalf::of(&made.row)),
     };

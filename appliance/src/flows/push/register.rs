@@ -18,6 +18,8 @@ use crate::store::token::{ACTIVE_MAX, TokenRow};
 use crate::store::user::UserRow;
 use crate::store::{Writing, event, token, user};
 
+/// The event of a registration that comes to nothing.
+const FAILED: &str = "mfa.registration_failed";
 /// The user name is missing, or nobody's (COMB-06).
 const NO_USERNAME: FlowError = FlowError::Phone { key: "comb.no_username", text: "No username found" };
 /// There is no such registration (COMB-34).
@@ -96,23 +98,38 @@ impl Former {
 /// [`FlowError::Phone`] without `[push]`, for a name that nobody has (COMB-06), and for a user who has such a thing
 /// (COMB-40); [`FlowError::Forbidden`] where the session counts for less than what it would replace. Each is an event.
 pub fn begin(app: &Appliance, caller: &Caller, name: &str, wish: &Wish) -> Result<Begun, FlowError> {
-    let settings = &settings(app)?.settings;
+    settings(app)?;
     let found = match UserName::parse(name) {
         Ok(name) => app.store.read(|c| user::by_name(c, &name))?,
         Err(_) => None,
     };
-    const FAILED: &str = "mfa.registration_failed";
     let Some(found) = users::checked(app, name, found)? else {
         return Err(refused(app, caller, None, (FAILED, "no_username"), NO_USERNAME)?);
     };
     let _order = app.lock_user(&found.id)?;
     let owner = users::find(app, &found.name)?;
     users::check_account(app, &owner)?;
-    let refuse = |reason, error| refused(app, caller, Some(&owner), (FAILED, reason), error);
+    begin_for(app, caller, &owner, wish, None)
+}
+
+/// Begins a registration for a user, or for an enrolment of the user's, which will hold the phone. The caller holds the
+/// user's lock.
+///
+/// # Errors
+/// As [`begin`].
+pub(in crate::flows) fn begin_for(
+    app: &Appliance,
+    caller: &Caller,
+    owner: &UserRow,
+    wish: &Wish,
+    enrolment: Option<Id>,
+) -> Result<Begun, FlowError> {
+    let settings = &settings(app)?.settings;
+    let refuse = |reason, error| refused(app, caller, Some(owner), (FAILED, reason), error);
     if owner.state != users::ACTIVE {
         return Err(refuse("locked", FlowError::Conflict(format!("the user is {}", owner.state)))?);
     }
-    let former = Former::load(app, &owner, wish.kind)?;
+    let former = Former::load(app, owner, wish.kind)?;
     if !former.is_empty() && !wish.replace {
         return Err(refuse("exists", EXISTS)?);
     }
@@ -125,7 +142,7 @@ pub fn begin(app: &Appliance, caller: &Caller, name: &str, wish: &Wish) -> Resul
         let text = format!("a user has at most {ACTIVE_MAX} tokens");
         return Err(refuse("quota", FlowError::Conflict(text))?);
     }
-    let attribute = account_attribute(app, &owner, settings.account_attribute.as_deref())?;
+    let attribute = account_attribute(app, owner, settings.account_attribute.as_deref())?;
     let account = Account::of(attribute.as_ref().map(|text| text.as_str()), owner.name.as_str());
     let logo = logo::address(app)?;
     let look = Look {
@@ -134,7 +151,9 @@ pub fn begin(app: &Appliance, caller: &Caller, name: &str, wish: &Wish) -> Resul
         colour: Some(&settings.colour),
         logo: logo.as_ref(),
     };
-    let made = prepared::make(app, &owner, wish.kind, wish.replace, &look)?;
+    // What replaces a phone is made with a phone that is good, and not before.
+    let recovery = settings.recovery_codes && enrolment.is_none();
+    let made = prepared::make(app, owner, wish.kind, (wish.replace, recovery), &look)?;
     let now = app.clock.now();
     let registration = Registration::created(wish.kind, settings.timeout_ms, &now)
         .shown(settings.timeout_ms, &now)
@@ -146,16 +165,17 @@ pub fn begin(app: &Appliance, caller: &Caller, name: &str, wish: &Wish) -> Resul
         application_id: caller.application,
         message_id: made.message.map(|message| message.to_string()),
         registration,
-        prepared: Some(made.prepared.seal(app, &owner, &id)?),
+        prepared: Some(made.prepared.seal(app, owner, &id)?),
         reason: None,
         device_id: None,
         token_id: None,
         challenge_id: None,
+        enrolment_id: enrolment,
         created_at: now.wall_ms,
         mac: [0; 32],
     };
     let row = sealed(app, row)?;
-    insert(app, caller, &owner, &row)?;
+    insert(app, caller, owner, &row)?;
     let locale = wish.locale.as_deref().unwrap_or(&owner.lang);
     Ok(Begun {
         uri: made.uri,
@@ -248,6 +268,14 @@ pub(super) fn put(
     }
 }
 
+/// Writes that somebody asked for a registration that nobody has, and gives the refusal (COMB-34).
+///
+/// # Errors
+/// When the store cannot answer.
+pub fn unknown(app: &Appliance, caller: &Caller) -> Result<FlowError, FlowError> {
+    refused(app, caller, None, (FAILED, "no_message_id"), NO_MESSAGE_ID)
+}
+
 /// A registration that this application began for a user, with the user. One whose time is over is ended first.
 ///
 /// # Errors
@@ -266,9 +294,7 @@ pub fn find(
         let named = UserName::parse(name).is_ok_and(|name| name == owner.name);
         named && row.application_id == caller.application
     });
-    let Some((row, owner)) = own else {
-        return Err(refused(app, caller, None, ("mfa.registration_failed", "no_message_id"), NO_MESSAGE_ID)?);
-    };
+    let Some((row, owner)) = own else { return Err(unknown(app, caller)?) };
     check(app, &row)?;
     users::check_account(app, &owner)?;
     if row.registration.aged(&app.clock.now()).state == row.registration.state {

@@ -9,7 +9,8 @@ use domain::token::{Lifecycle, MovingState};
 use push::device::{Service, System};
 use push::reply::Registered;
 
-use super::super::{Caller, FlowError, letters, oath as accounts};
+use super::super::enrol::{self, Ready};
+use super::super::{Caller, FlowError, letters, oath as accounts, tokens};
 use super::prepared::Prepared;
 use super::register::{Former, about, put, sealed};
 use super::{PHONE_LOA, Reached, recovery, sealed_device};
@@ -61,16 +62,39 @@ impl Proved<'_> {
         }
         let token = self.token()?;
         let device = self.device(token.as_ref())?;
-        self.write(former, token, device)
+        let held = match self.held(device.as_ref())? {
+            Some(held) => held,
+            None => return self.fail("enrolment"),
+        };
+        self.write(former, token, device, held)
+    }
+
+    /// The enrolment that holds the phone from now on, where it is registered for one; none where that one does not take
+    /// it any more.
+    fn held(&self, device: Option<&DeviceRow>) -> Result<Option<Option<Ready>>, FlowError> {
+        let Some((enrolment, device)) = self.row.enrolment_id.as_ref().zip(device) else {
+            return Ok(Some(None));
+        };
+        Ok(enrol::registered(self.app, &self.caller, enrolment, device)?.map(Some))
+    }
+
+    /// How what is stored begins: without effect where an enrolment holds it.
+    fn lifecycle(&self) -> Lifecycle {
+        if self.row.enrolment_id.is_some() { Lifecycle::Pending } else { Lifecycle::Active }
     }
 
     fn token(&self) -> Result<Option<TokenRow>, FlowError> {
         let Some(half) = &self.prepared.oath else { return Ok(None) };
         let row = half.row(self.owner).ok_or_else(damaged)?;
-        Ok(Some(match self.state {
-            Some((state, state_mac)) => TokenRow { state, state_mac, ..row },
-            None => row,
-        }))
+        let (state, state_mac) = match (self.state, self.lifecycle()) {
+            (Some(moved), _) => moved,
+            (None, Lifecycle::Pending) => {
+                let state = MovingState { lifecycle: Lifecycle::Pending, ..row.state };
+                (state, tokens::next_mac(self.app, &row, &state)?)
+            }
+            (None, _) => (row.state, row.state_mac),
+        };
+        Ok(Some(TokenRow { state, state_mac, ..row }))
     }
 
     fn device(&self, token: Option<&TokenRow>) -> Result<Option<DeviceRow>, FlowError> {
@@ -81,7 +105,7 @@ impl Proved<'_> {
             id: half.id,
             serial: Serial::parse(&half.serial).map_err(|_| damaged())?,
             user_id: self.owner.id,
-            lifecycle: Lifecycle::Active,
+            lifecycle: self.lifecycle(),
             record: Some(half.record.clone()),
             record_mac: half.record_mac,
             mechanism: phone.mechanism.as_str().to_owned(),
@@ -112,6 +136,7 @@ impl Proved<'_> {
         former: Former,
         token: Option<TokenRow>,
         device: Option<DeviceRow>,
+        held: Option<Ready>,
     ) -> Result<RegistrationRow, FlowError> {
         let Proved { app, caller, now, row, owner, prepared, registration, .. } = self;
         let replaced = !former.is_empty();
@@ -160,6 +185,7 @@ impl Proved<'_> {
             if let Some(device) = &device {
                 push_device::insert(w, device)?;
             }
+            held.iter().try_for_each(|held| held.write(w))?;
             event::append(w, &registered).map(drop)
         })?;
         app.news.notify_waiters();

@@ -12,8 +12,9 @@ use super::{Here, pages};
 use crate::flows::desk;
 use crate::flows::enrol::{self, Beginning, Document, Proof, View};
 use crate::flows::{FlowError, handle};
-use crate::ui::enrol::{code_sheet, sent, show_fields, shown_by};
+use crate::ui::enrol::{code_sheet, factors};
 use crate::ui::page::Page;
+use crate::ui::possession::{Sent, is_to_send, offers, scan, show_fields, shown_by};
 use crate::ui::sheet::{Choice, Field, Given, Other, Sheet, Stage};
 
 /// Longest words of who does a step, in characters (BIND-41).
@@ -105,6 +106,18 @@ fn next(here: &Here<'_>, id: Option<&Id>, given: &Given, posted: bool) -> Result
             }
         };
     }
+    if given.of("action") == Some("register") && step == Step::Possession {
+        return match scan(here.app, &here.clerk.caller, &view, None) {
+            Ok(scan) => {
+                let sheet = Sheet { scan: Some(scan), ..form(here, &view, step, None) };
+                Ok(shown(Sheet { intro: sheet.page.text("enrol-register-intro"), ..sheet }).answer())
+            }
+            Err(error) => {
+                let key = here.refused(error, "register", Some(&id))?;
+                Ok(shown(form(here, &view, step, None)).wrong(key, None, given).answer())
+            }
+        };
+    }
     if given.of("step") != Some(step.name()) {
         desk::refused(here.app, &here.clerk, "wrong_step", &given.text("step"), Some(&id))?;
         return Ok(to_step(&id));
@@ -118,11 +131,12 @@ fn next(here: &Here<'_>, id: Option<&Id>, given: &Given, posted: bool) -> Result
         Ok(Done::Step) => Ok(to_step(&id)),
         Ok(Done::Sheet(sheet)) => Ok(shown(*sheet).answer()),
         Err(error) => {
+            let sent = Sent::before(here.app, &here.clerk.caller, (&view, given), &error)?;
             let key = here.refused(error, step.name(), Some(&id))?;
             let view = here.meant(Some(&id))?;
             // A wrong code too many, or a level that is too low, has ended it.
             let step = if view.row.progress.state == State::Rejected { Step::Ended } else { step };
-            Ok(shown(form(here, &view, step, given.of("challenge"))).wrong(key, None, given).answer())
+            Ok(shown(form(here, &view, step, sent)).wrong(key, None, given).answer())
         }
     }
 }
@@ -197,12 +211,12 @@ fn done(here: &Here<'_>, view: &View, step: Step, given: &Given) -> Result<Done,
 
 fn possession(here: &Here<'_>, view: &View, given: &Given) -> Result<Done, FlowError> {
     let (app, caller, id) = (here.app, &here.clerk.caller, view.row.order.id);
-    if view.row.progress.factor == Some(Factor::Sms) && given.of("challenge").is_none() {
-        let challenge = handle(&enrol::send(app, caller, &id)?);
-        let sheet = sent(form(here, view, Step::Possession, Some(&challenge)));
+    if is_to_send(view, given) {
+        let sent = Sent::now(app, caller, &Page::new(app, &here.lang), (view, given))?;
+        let sheet = form(here, view, Step::Possession, Some(sent));
         return Ok(Done::Sheet(Box::new(sheet)));
     }
-    enrol::show_factor(app, caller, &id, &shown_by(given)?)?;
+    enrol::show_factor(app, caller, &id, &shown_by(view, given)?)?;
     Ok(Done::Step)
 }
 
@@ -295,15 +309,14 @@ fn fields(
         Step::Begin => (vec![place()], "desk-begin-go"),
         Step::Factor => {
             let column = here.app.config.enrol.policy.column(view.row.order.method, view.row.order.target);
-            let choice = |factor: &Factor| Choice {
+            let choice = |factor: Factor| Choice {
                 value: factor.name().to_owned(),
                 label: page.text(&format!("enrol-factor-{}", factor.name())),
             };
-            let factors = column.map(|column| column.factors.as_slice()).unwrap_or_default();
-            let factors = factors.iter().filter(|factor| **factor != Factor::Push);
+            let factors = column.map(|column| factors(here.app, column).map(choice).collect());
             let product = Field::line(page, "product", "enrol-field-product").at_most(64).optional();
             (
-                vec![Field::pick(page, "type", "enrol-fact-factor", factors.map(choice).collect()), product],
+                vec![Field::pick(page, "type", "enrol-fact-factor", factors.unwrap_or_default()), product],
                 "ui-continue",
             )
         }
@@ -338,18 +351,21 @@ fn fields(
     })
 }
 
-fn form(here: &Here<'_>, view: &View, step: Step, challenge: Option<&str>) -> Sheet {
+fn form(here: &Here<'_>, view: &View, step: Step, sent: Option<Sent>) -> Sheet {
     let (title, intro) = (format!("desk-{}-title", step.name()), format!("desk-{}-intro", step.name()));
     let mut sheet = here.sheet(&title, &intro);
     let id = view.row.order.id;
     sheet.facts = told(&sheet.page, view);
     sheet.action = Some(path(&id));
     sheet.step = step.name();
-    if let Some((fields, go)) = fields(here, &sheet.page, view, step, challenge.is_some()) {
+    if let Some((fields, go)) = fields(here, &sheet.page, view, step, sent.is_some()) {
         sheet = sheet.form(path(&id), fields, go);
     }
-    if let Some(challenge) = challenge {
-        sheet.hidden.push(("challenge", challenge.to_owned()));
+    if let Some(sent) = sent {
+        sent.onto(&mut sheet);
+    }
+    if step == Step::Possession {
+        sheet.others.extend(offers(view));
     }
     if matches!(step, Step::Possession | Step::HandOver) {
         sheet.others.push(Other { action: "again", label: "desk-again", class: "" });
