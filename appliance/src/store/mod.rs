@@ -61,6 +61,7 @@ const STEPS: &[M<'static>] = &[
     M::up(include_str!("schema/0006_integrity.sql")),
     M::up(include_str!("schema/0007_enrolment.sql")),
     M::up(include_str!("schema/0008_push.sql")),
+    M::up(include_str!("schema/0009_phones.sql")),
 ];
 const MIGRATIONS: Migrations<'static> = Migrations::from_slice(STEPS);
 

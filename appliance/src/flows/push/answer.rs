@@ -86,8 +86,7 @@ fn decide(
         (false, Reply::Denied) => Event::refused(at, "push.denied", who, "denied"),
         (false, _) => Event::refused(at, "push.denied", who, "number"),
     }];
-    let since = now.wall_ms - super::ask::WINDOW_MS;
-    let before = app.store.read(|c| challenge::pushed(c, &owner.id, since))?;
+    let before = app.store.read(|c| challenge::pushed(c, &owner.id, super::ask::WINDOW_MS, &now))?;
     if !approved && before.denials + 1 >= DENIALS_MAX {
         events.push(Event::refused(at, "push.denied_repeatedly", Actor::system(PHONES), "denied"));
     }
@@ -104,6 +103,8 @@ fn decide(
                 return Err(StoreError::Changed("the phone"));
             }
             clear_failures(w, &loaded.user_id, &loaded.application_id)?;
+        } else {
+            challenge::note_denied(w, &loaded.id, &now)?;
         }
         if let Some((before, after)) = &registered {
             super::register::put(w, before, after)?;

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use domain::challenge::{Progress, Wanted};
 use domain::event::Event;
 use domain::names::UserName;
-use domain::time::Now;
+use domain::time::{Deadline, Now};
 use domain::token::{Id, Lifecycle};
 use domain::verify::Reason;
 use hsm::MacPurpose;
@@ -30,10 +30,10 @@ use crate::store::{event, user};
 
 /// Pushes of a user without an approval, in [`WINDOW_MS`] (D-42).
 pub const UNANSWERED_MAX: u32 = 3;
-/// The window, in milliseconds.
-pub(super) const WINDOW_MS: i64 = 10 * 60 * 1000;
-/// Pause after a denial, in milliseconds (D-42).
-const COOL_DOWN_MS: i64 = 60 * 1000;
+/// The window, in milliseconds of the boot clock.
+pub(super) const WINDOW_MS: u64 = 10 * 60 * 1000;
+/// Pause after a denial, in milliseconds of the boot clock (D-42).
+const COOL_DOWN_MS: u64 = 60 * 1000;
 /// What a push says where the operator has no text.
 const TEXT: &str = "Confirm the login of {user} to {issuer}";
 /// How often numbers are drawn: once fails with 10^-13.
@@ -144,8 +144,11 @@ fn limited(
     if let Err(reason) = app.admit(caller, owner, now)? {
         return Ok(Some(if reason == Reason::Locked { "locked" } else { "limited" }));
     }
-    let pushed = app.store.read(|c| challenge::pushed(c, &owner.id, now.wall_ms - WINDOW_MS))?;
-    if pushed.denied_at.is_some_and(|at| now.wall_ms - at < COOL_DOWN_MS) {
+    let pushed = app.store.read(|c| challenge::pushed(c, &owner.id, WINDOW_MS, now))?;
+    let cooled = |denied: Deadline| {
+        Deadline { boot_ms: denied.boot_ms.saturating_add(COOL_DOWN_MS), ..denied }.passed(now)
+    };
+    if pushed.denied.is_some_and(|denied| !cooled(denied)) {
         return Ok(Some("cool_down"));
     }
     Ok((pushed.pushes >= UNANSWERED_MAX).then_some("fatigue"))
@@ -269,7 +272,7 @@ impl Order<'_> {
         let (inserted, name, at) = (row.clone(), name.to_string(), now.wall_ms);
         app.store.write(move |w| {
             supersede(w, &ending, at)?;
-            challenge::insert_push(w, &inserted, &name)?;
+            challenge::insert_push(w, &inserted, &name, &now)?;
             push_message::insert(w, &message)?;
             event::append(w, &ordered).map(drop)
         })?;
