@@ -6,7 +6,7 @@ use domain::token::Lifecycle;
 
 use super::super::tokens::Change;
 use super::super::{Caller, FlowError, users};
-use super::{Reached, check_device, sealed_device};
+use super::{CodesEnd, Reached, check_device, sealed_device};
 use crate::appliance::Appliance;
 use crate::store::push_device::{self, DeviceRow};
 use crate::store::user::UserRow;
@@ -86,11 +86,14 @@ pub fn change(app: &Appliance, caller: &Caller, serial: &Serial, change: Change)
     };
     let lifecycle = step.map_err(|error| FlowError::Conflict(error.to_string()))?;
     let (row, next, event) = changing(app, caller, &owner, row, lifecycle, kind)?;
+    let ends = lifecycle == Lifecycle::Revoked;
+    let codes = if ends { CodesEnd::of(app, caller, &owner)? } else { CodesEnd::none() };
     let written = next.clone();
     let saved = app.store.write(move |w| {
         let saved = push_device::put(w, &row, &written)?;
         if saved {
             event::append(w, &event)?;
+            codes.write(w)?;
         }
         Ok(saved)
     })?;

@@ -17,6 +17,7 @@ use crate::store::{application, user};
 
 pub mod answer;
 pub mod ask;
+pub mod codes;
 pub mod device;
 pub mod expire;
 mod forget;
@@ -29,6 +30,7 @@ pub mod refresh;
 pub mod register;
 mod settle;
 
+pub(super) use codes::CodesEnd;
 pub(super) use forget::PhonesEnd;
 
 /// Level of assurance of a phone that was registered after a first factor alone (B.6).

@@ -12,7 +12,7 @@ use push::reply::Registered;
 use super::super::{Caller, FlowError, letters, oath as accounts};
 use super::prepared::Prepared;
 use super::register::{Former, about, put, sealed};
-use super::{PHONE_LOA, Reached, recovery, sealed_device};
+use super::{PHONE_LOA, Reached, codes as sets, sealed_device};
 use crate::appliance::Appliance;
 use crate::store::push_device::{self, DeviceRow};
 use crate::store::registration::RegistrationRow;
@@ -119,7 +119,7 @@ impl Proved<'_> {
         let ending = accounts::ending(app, &caller, owner, former.tokens)?;
         let devices = former.devices.into_iter().map(|row| super::device::revoking(app, &caller, owner, row));
         let devices = devices.collect::<Result<Vec<_>, _>>()?;
-        let codes = if prepared.recovery || replaced { recovery::superseding(app, owner)? } else { None };
+        let codes = if prepared.recovery || replaced { sets::superseding(app, owner)? } else { None };
         let stored = registration.stored(prepared.recovery).map_err(|_| damaged())?;
         let next = sealed(
             app,
@@ -143,6 +143,9 @@ impl Proved<'_> {
         let (loaded, written, at) = (row.clone(), next.clone(), now.wall_ms);
         app.store.write(move |w| {
             put(w, &loaded, &written)?;
+            if let Some(codes) = &codes {
+                sets::supersede(w, codes)?;
+            }
             accounts::end(w, &ending)?;
             letters::end(w, letter.as_ref(), at)?;
             for (former, next, event) in &devices {
@@ -150,9 +153,6 @@ impl Proved<'_> {
                     return Err(StoreError::Changed("the phone"));
                 }
                 event::append(w, event)?;
-            }
-            if let Some(codes) = &codes {
-                recovery::supersede(w, codes)?;
             }
             if let Some(token) = &token {
                 token::insert(w, token)?;
