@@ -4,7 +4,6 @@ use std::collections::HashMap;
 use std::collections::hash_map::DefaultHasher;
 use std::hash::{Hash, Hasher};
 use std::ops::Deref;
-use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -19,6 +18,7 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::error::FlowError;
 use crate::exchanges::Exchanges;
+use crate::refusals::Refusals;
 use crate::rows::Checked;
 use crate::store::{Store, StoreError, event, meta};
 
@@ -63,8 +63,8 @@ pub struct Parts {
     pub post: Bell,
     /// Wakes who waits for a registration or a push.
     pub news: Notify,
-    /// Boot time of the last event of a reply that belongs to no registration, in milliseconds; 0 before the first.
-    pub(crate) unknown_reply: AtomicU64,
+    /// Refusals that were written of late.
+    pub(crate) refusals: Refusals,
     /// Provisioning exchanges under way.
     pub exchanges: Exchanges,
     /// Rows whose change outside the appliance is an event already, with the boot time of it in milliseconds.
@@ -106,7 +106,7 @@ impl Appliance {
             bell: Bell::default(),
             post: Bell::default(),
             news: Notify::new(),
-            unknown_reply: AtomicU64::new(0),
+            refusals: Refusals::default(),
             exchanges: Exchanges::default(),
             checked: Checked::default(),
             noted: Mutex::default(),

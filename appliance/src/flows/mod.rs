@@ -137,7 +137,7 @@ impl Appliance {
     }
 
     /// Writes an event by itself.
-    pub(super) fn refuse(&self, event: Event) -> Result<(), FlowError> {
+    pub(crate) fn refuse(&self, event: Event) -> Result<(), FlowError> {
         Ok(self.store.write(move |w| event::append(w, &event).map(drop))?)
     }
 }

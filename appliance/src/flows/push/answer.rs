@@ -11,6 +11,7 @@ use super::super::challenge::next_mac;
 use super::super::guess::clear_failures;
 use super::super::verify::Verdict;
 use super::super::{Caller, FlowError, handle};
+use super::refusal::{self, Kind};
 use super::{PHONES, actor, authenticate_as, prove, speaker};
 use crate::appliance::Appliance;
 use crate::store::challenge::{self, ChallengeRow};
@@ -26,11 +27,12 @@ const DENIALS_MAX: u32 = 2;
 /// # Errors
 /// When the HSM or the store cannot answer; [`FlowError::Tampered`].
 pub fn take(app: &Appliance, body: &[u8]) -> Result<bool, FlowError> {
-    let Ok(reply) = AuthenticationReply::parse(body) else { return Ok(false) };
+    let refused = |reason, about| refusal::write(app, Kind::Answer, reason, about);
+    let Ok(reply) = AuthenticationReply::parse(body) else { return refused("malformed", None) };
     let load = || app.store.read(|c| challenge::by_message(c, reply.message().as_str()));
-    let Some(found) = load()? else { return Ok(false) };
+    let Some(found) = load()? else { return refused("unknown", None) };
     let _order = app.lock_user(&found.user_id)?;
-    let Some(row) = load()? else { return Ok(false) };
+    let Some(row) = load()? else { return refused("unknown", None) };
     // The row's MAC says that this is the challenge, and the name that it is the one of this message.
     next_mac(app, &row, &row.progress)?;
     let Wanted::Push { device, message, nonce, number } = row.wanted else { return Ok(false) };
@@ -39,8 +41,10 @@ pub fn take(app: &Appliance, body: &[u8]) -> Result<bool, FlowError> {
         return Err(FlowError::Tampered { what: "the push", which: handle(&row.id) });
     }
     let phone = app.store.read(|c| push_device::by_id(c, &device))?;
-    let Some(phone) = phone.filter(|phone| phone.user_id == row.user_id) else { return Ok(false) };
-    let Some(owner) = speaker(app, &phone)? else { return Ok(false) };
+    let Some(phone) = phone.filter(|phone| phone.user_id == row.user_id) else {
+        return refused("unknown", None);
+    };
+    let Some(owner) = speaker(app, &phone)? else { return refusal::set_aside(app, Kind::Answer, &phone) };
     let [signature, response] = authenticate_as(app, &phone, [reply.signing_input(), &nonce])?;
     let answer = match reply.open(&signature, &response) {
         Ok(Answer::Denied) => Reply::Denied,
@@ -77,7 +81,9 @@ fn decide(
     let approved = match decided {
         Decided::Verified => true,
         Decided::Denied => false,
-        Decided::Ignored | Decided::Late => return Ok(false),
+        Decided::Ignored | Decided::Late => {
+            return refusal::write(app, Kind::Answer, "late", Some((owner, phone)));
+        }
     };
     let mac = next_mac(app, row, &next)?;
     let (at, who) = (now.wall_ms, actor(owner));

@@ -103,6 +103,17 @@ pub fn is_registered(app: &Appliance, owner: &UserRow) -> Result<bool, FlowError
 /// [`FlowError::Phone`] `push.not_registered` alike for an unknown user and for one without a phone;
 /// [`FlowError::RateLimited`] after a denial and above the limit; each is an event.
 pub fn order(app: &Appliance, caller: &Caller, name: &str, wish: &Wish) -> Result<View, FlowError> {
+    order_for(app, caller, name, wish, None)
+}
+
+/// As [`order`], for the registration whose possession the push is to show once more: both are one write.
+pub(super) fn order_for(
+    app: &Appliance,
+    caller: &Caller,
+    name: &str,
+    wish: &Wish,
+    registration: Option<&Id>,
+) -> Result<View, FlowError> {
     settings(app)?;
     let found = match UserName::parse(name) {
         Ok(name) => app.store.read(|c| user::by_name(c, &name))?,
@@ -131,7 +142,7 @@ pub fn order(app: &Appliance, caller: &Caller, name: &str, wish: &Wish) -> Resul
     if let Some(reason) = limited(app, caller, &owner, &now)? {
         return Err(refused(app, caller, Some(&owner), (REFUSED, reason), FlowError::RateLimited)?);
     }
-    Order { app, caller, owner: &owner, device: &device, wish, now }.place()
+    Order { app, caller, owner: &owner, device: &device, wish, now, registration }.place()
 }
 
 /// Why a person is not to be asked now.
@@ -161,6 +172,7 @@ struct Order<'a> {
     device: &'a DeviceRow,
     wish: &'a Wish,
     now: Now,
+    registration: Option<&'a Id>,
 }
 
 impl Order<'_> {
@@ -264,6 +276,8 @@ impl Order<'_> {
         ending.retain(|(open, _)| {
             matches!(open.wanted, Wanted::Push { .. }) || open.application_id == self.caller.application
         });
+        let asked_again = |id| super::prove::asked_again(app, self.caller, owner, id, row.id);
+        let linked = self.registration.map(asked_again).transpose()?;
         let ordered = app
             .event("push.challenge_ordered", self.caller)
             .about("user_ref", &owner.user_ref)
@@ -274,6 +288,9 @@ impl Order<'_> {
             supersede(w, &ending, at)?;
             challenge::insert_push(w, &inserted, &name, &now)?;
             push_message::insert(w, &message)?;
+            if let Some((before, after)) = &linked {
+                super::register::put(w, before, after)?;
+            }
             event::append(w, &ordered).map(drop)
         })?;
         app.post.ring();

@@ -27,6 +27,7 @@ mod prepared;
 pub mod prove;
 pub mod recovery;
 pub mod refresh;
+pub mod refusal;
 pub mod register;
 mod settle;
 

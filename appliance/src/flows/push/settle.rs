@@ -88,7 +88,7 @@ impl Proved<'_> {
             device: None,
             pair_id: token.map(|row| row.id),
             loa: PHONE_LOA,
-            refreshed: Vec::new(),
+            refreshed: phone.fingerprint.to_vec(),
             created_at: self.now.wall_ms,
             updated_at: self.now.wall_ms,
             used_at: None,
