@@ -18,6 +18,7 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::error::FlowError;
 use crate::exchanges::Exchanges;
+use crate::flows::notices::Budget;
 use crate::refusals::Refusals;
 use crate::rows::Checked;
 use crate::store::{Store, StoreError, event, meta};
@@ -65,6 +66,8 @@ pub struct Parts {
     pub news: Notify,
     /// Refusals that were written of late.
     pub(crate) refusals: Refusals,
+    /// Notices that users were sent of late.
+    pub(crate) notices: Budget,
     /// Provisioning exchanges under way.
     pub exchanges: Exchanges,
     /// Rows whose change outside the appliance is an event already, with the boot time of it in milliseconds.
@@ -107,6 +110,7 @@ impl Appliance {
             post: Bell::default(),
             news: Notify::new(),
             refusals: Refusals::default(),
+            notices: Budget::default(),
             exchanges: Exchanges::default(),
             checked: Checked::default(),
             noted: Mutex::default(),

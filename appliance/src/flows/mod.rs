@@ -30,6 +30,7 @@ pub mod journey;
 pub mod letters;
 pub mod messages;
 pub mod methods;
+pub(crate) mod notices;
 pub mod oath;
 pub mod ocra;
 pub mod operators;

@@ -11,6 +11,7 @@ use super::super::challenge::next_mac;
 use super::super::guess::clear_failures;
 use super::super::verify::Verdict;
 use super::super::{Caller, FlowError, handle};
+use super::notice::{Notice, Occasion};
 use super::refusal::{self, Kind};
 use super::{PHONES, actor, authenticate_as, prove, speaker};
 use crate::appliance::Appliance;
@@ -93,9 +94,12 @@ fn decide(
         (false, _) => Event::refused(at, "push.denied", who, "number"),
     }];
     let before = app.store.read(|c| challenge::pushed(c, &owner.id, super::ask::WINDOW_MS, &now))?;
+    let mut notice = None;
     if !approved && before.denials + 1 >= DENIALS_MAX {
         events.push(Event::refused(at, "push.denied_repeatedly", Actor::system(PHONES), "denied"));
+        notice = Some(Notice::of(app, owner, Occasion::Denied));
     }
+    let told = notice.as_ref().map(|notice| notice.told.clone()).unwrap_or_default();
     let events: Vec<Event> = events.into_iter().map(|event| about(event, owner, phone, row)).collect();
     let registered = app.store.read(|c| registration::by_challenge(c, &owner.id, &row.id))?;
     let registered = if approved { prove::verified(app, registered)? } else { None };
@@ -116,9 +120,13 @@ fn decide(
             super::register::put(w, before, after)?;
         }
         events.iter().try_for_each(|event| event::append(w, event).map(drop))?;
+        told.write(w)?;
         Ok(true)
     })?;
     app.news.notify_waiters();
+    if let Some(notice) = notice.filter(|_| won) {
+        notice.go(app);
+    }
     Ok(won)
 }
 

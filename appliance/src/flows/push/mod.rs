@@ -21,6 +21,7 @@ pub mod codes;
 pub mod device;
 pub mod expire;
 mod forget;
+mod notice;
 pub mod poll;
 pub mod post;
 mod prepared;

@@ -16,6 +16,7 @@ use super::super::guess::{clear_failures, count_failure};
 use super::super::verify::Verdict;
 use super::super::{Caller, FlowError, handle, users};
 use super::codes::{check, end_former, left, marked, row_sealed};
+use super::notice::{Notice, Occasion};
 use super::refused;
 use crate::appliance::Appliance;
 use crate::store::challenge::{self, ChallengeRow};
@@ -159,6 +160,8 @@ impl Spending<'_> {
         }
         let actor = self.caller.actor.clone();
         let lost = self.about(Event::refused(now.wall_ms, "recovery.failed", actor, Reason::Replay.name()));
+        let notice = Notice::of(app, self.owner, Occasion::RecoveryUsed { left });
+        let told = notice.told.clone();
         let (row, codes, application) = (self.row.clone(), self.codes.clone(), self.caller.application);
         let won = app.store.write(move |w| {
             if !recovery::put(w, &codes, &next)? {
@@ -170,8 +173,12 @@ impl Spending<'_> {
             }
             clear_failures(w, &row.user_id, &application)?;
             events.iter().try_for_each(|event| event::append(w, event).map(drop))?;
+            told.write(w)?;
             Ok(true)
         })?;
+        if won {
+            notice.go(app);
+        }
         Ok(if won { Verdict::Accept { serial: SERIAL.to_owned(), loa: LOA } } else { Verdict::Reject })
     }
 

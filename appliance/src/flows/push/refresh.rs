@@ -5,6 +5,7 @@ use domain::event::Event;
 use push::reply::Refresh;
 
 use super::super::FlowError;
+use super::notice::{Notice, Occasion};
 use super::refusal::{self, Kind};
 use super::settle::{service_name, system_name};
 use super::{PHONES, Reached, actor, authenticate_as, sealed_device, speaker};
@@ -90,14 +91,23 @@ pub fn take(app: &Appliance, body: &[u8]) -> Result<bool, FlowError> {
     let sealed = if changed { Some(after.seal(app, &owner, &row)?) } else { row.device.clone() };
     let next = sealed_device(app, DeviceRow { device: sealed, refreshed, updated_at: at, ..row.clone() })?;
     let event = changed.then(|| about(Event::ok(at, "push.device_refreshed", actor(&owner))));
+    // A new name, or the same address by another service, is nothing to be told of.
+    let moved = before.address != after.address;
+    let notice = moved.then(|| Notice::of(app, &owner, Occasion::PhoneMoved));
+    let told = notice.as_ref().map(|notice| notice.told.clone()).unwrap_or_default();
     let loaded = row.clone();
-    Ok(app.store.write(move |w| {
+    let won = app.store.write(move |w| {
         let won = push_device::put(w, &loaded, &next)?;
         if let (true, Some(event)) = (won, &event) {
             event::append(w, event)?;
+            told.write(w)?;
         }
         Ok(won)
-    })?)
+    })?;
+    if let Some(notice) = notice.filter(|_| won) {
+        notice.go(app);
+    }
+    Ok(won)
 }
 
 #[cfg(test)]

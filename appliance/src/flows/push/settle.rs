@@ -10,6 +10,7 @@ use push::device::{Service, System};
 use push::reply::Registered;
 
 use super::super::{Caller, FlowError, letters, oath as accounts};
+use super::notice::{Notice, Occasion};
 use super::prepared::Prepared;
 use super::register::{Former, about, put, sealed};
 use super::{PHONE_LOA, Reached, codes as sets, sealed_device};
@@ -140,7 +141,10 @@ impl Proved<'_> {
         if let Some(token) = &token {
             registered = registered.about("token", token.serial.as_str());
         }
+        let occasion = if replaced { Occasion::PhoneReplaced } else { Occasion::PhoneBound };
+        let notice = Notice::of(app, owner, occasion);
         let (loaded, written, at) = (row.clone(), next.clone(), now.wall_ms);
+        let told = notice.told.clone();
         app.store.write(move |w| {
             put(w, &loaded, &written)?;
             if let Some(codes) = &codes {
@@ -160,8 +164,10 @@ impl Proved<'_> {
             if let Some(device) = &device {
                 push_device::insert(w, device)?;
             }
-            event::append(w, &registered).map(drop)
+            event::append(w, &registered)?;
+            told.write(w)
         })?;
+        notice.go(app);
         app.news.notify_waiters();
         Ok(next)
     }
