@@ -4,7 +4,6 @@ use std::collections::HashMap;
 use std::collections::hash_map::DefaultHasher;
 use std::hash::{Hash, Hasher};
 use std::ops::Deref;
-use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -19,6 +18,8 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::error::FlowError;
 use crate::exchanges::Exchanges;
+use crate::flows::notices::Budget;
+use crate::refusals::Refusals;
 use crate::rows::Checked;
 use crate::store::{Store, StoreError, event, meta};
 
@@ -63,8 +64,10 @@ pub struct Parts {
     pub post: Bell,
     /// Wakes who waits for a registration or a push.
     pub news: Notify,
-    /// Boot time of the last event of a reply that belongs to no registration, in milliseconds; 0 before the first.
-    pub(crate) unknown_reply: AtomicU64,
+    /// Refusals that were written of late.
+    pub(crate) refusals: Refusals,
+    /// Notices that users were sent of late.
+    pub(crate) notices: Budget,
     /// Provisioning exchanges under way.
     pub exchanges: Exchanges,
     /// Rows whose change outside the appliance is an event already, with the boot time of it in milliseconds.
@@ -106,7 +109,8 @@ impl Appliance {
             bell: Bell::default(),
             post: Bell::default(),
             news: Notify::new(),
-            unknown_reply: AtomicU64::new(0),
+            refusals: Refusals::default(),
+            notices: Budget::default(),
             exchanges: Exchanges::default(),
             checked: Checked::default(),
             noted: Mutex::default(),

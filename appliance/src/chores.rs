@@ -81,6 +81,7 @@ fn run(live: &Live, switch: &Switch) {
         chore("flows", FLOWS, |app, _| journey::sweep(app)),
         chore("links", LINKS, |app, _| journey::link::end_overdue(app)),
         chore("phones", PHONES, |app, _| push::expire::all(app)),
+        chore("recovery codes", FLOWS, |app, _| push::codes::end_former(app)),
         chore("push messages", FLOWS, |app, _| push::expire::sweep(app)),
         chore("back-channels", FLOWS, |app, _| backchannel::sweep(app)),
         chore("enrolments", ENROLMENTS, |app, _| enrol::keep::all(app)),

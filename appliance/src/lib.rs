@@ -21,6 +21,7 @@ pub mod flows;
 pub mod live;
 mod mail;
 pub mod qr;
+mod refusals;
 mod rows;
 pub mod sms;
 pub mod store;

@@ -60,8 +60,13 @@ impl Live {
                 if let Some(messages) = &config.messages.sha256 {
                     event = event.about("messages_sha256", messages.as_str());
                 }
+                let next = Arc::new(app.under(config));
+                // Whoever has seen the event waits here, and finds what it says in effect; without the event nothing
+                // changes.
+                let mut current = self.current.write();
                 app.store.write(move |w| event::append(w, &event).map(drop)).map_err(FlowError::from)?;
-                *self.current.write() = Arc::new(app.under(config));
+                *current = next;
+                drop(current);
                 tracing::info!(%digest, "another configuration is in effect");
                 Ok(digest)
             }

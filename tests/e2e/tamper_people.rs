@@ -343,6 +343,8 @@ fn to_former_schema(rig: &Appliance) {
              ALTER TABLE challenge DROP COLUMN device_id; ALTER TABLE challenge DROP COLUMN set_id;
              ALTER TABLE challenge DROP COLUMN message_id; ALTER TABLE challenge DROP COLUMN message;
              ALTER TABLE challenge DROP COLUMN nonce; ALTER TABLE challenge DROP COLUMN number;
+             ALTER TABLE challenge DROP COLUMN asked_boot; ALTER TABLE challenge DROP COLUMN asked_boot_ms;
+             ALTER TABLE challenge DROP COLUMN denied_boot_ms;
              DROP TABLE registration; DROP TABLE push_device; DROP TABLE recovery_set;
              DROP INDEX user_unsealed; DROP INDEX phone_unsealed; DROP INDEX flow_application;
              ALTER TABLE user DROP COLUMN mac;

@@ -48,6 +48,10 @@ impl Body {
     }
 }
 
+fn fingerprint(signing_input: &[u8]) -> [u8; 32] {
+    Sha256::digest(signing_input).into()
+}
+
 /// Whether the claim `response` is the challenge's MAC; compared in constant time.
 fn check_response(claims: &Claims, expected: &Mac) -> Result<(), Refused> {
     let response = read_standard_32(claims.text("response")?).ok_or(Refused::Value("response"))?;
@@ -63,6 +67,8 @@ pub struct RegistrationReply {
 /// What a registered phone is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Registered {
+    /// SHA-256 of what was signed, as in [`Refresh::fingerprint`]: it says an address too.
+    pub fingerprint: [u8; 32],
     /// The id that later messages name it by.
     pub mechanism: MechanismUid,
     /// How it is reached.
@@ -98,6 +104,7 @@ impl RegistrationReply {
         check_response(&claims, response)?;
         let mechanism = MechanismUid::parse(claims.text("mechanismUid")?);
         Ok(Registered {
+            fingerprint: fingerprint(self.signing_input()),
             mechanism: mechanism.ok_or(Refused::Value("mechanismUid"))?,
             device: Device::of(&claims)?,
         })
@@ -196,16 +203,19 @@ impl Refresh {
 
     /// SHA-256 of what is signed: the same for the same message, in whatever body it comes.
     pub fn fingerprint(&self) -> [u8; 32] {
-        Sha256::digest(self.signing_input()).into()
+        fingerprint(self.signing_input())
     }
 
     /// How the phone is reached now, against the MAC of [`Self::signing_input`]. Where the claims name a phone (iOS),
-    /// it is the body's.
+    /// it is the body's. What answers a challenge is no refresh: a registration's reply says an address, too.
     ///
     /// # Errors
     /// [`Refused::Signature`] before anything else.
     pub fn open(&self, signature: &Mac) -> Result<Device, Refused> {
         let claims = self.jws.open(signature)?;
+        if claims.has("response") {
+            return Err(Refused::Value("response"));
+        }
         match claims.optional_text("mechanismUid")? {
             Some(own) if own != self.mechanism.as_str() => Err(Refused::Value("mechanismUid")),
             _ => Device::of(&claims),

@@ -72,6 +72,11 @@ fn answer(body: &[u8]) -> Result<Answer, Refused> {
     reply.open(&mac(&key(), reply.signing_input()), &mac(&key(), &input("auth_challenge_hex")))
 }
 
+/// As iOS sends it: the claims name the phone too.
+fn refresh_body(claims: &Value) -> Vec<u8> {
+    json!({ "mechanismUid": UID, "jwt": jwt(claims) }).to_string().into_bytes()
+}
+
 fn refresh(body: &[u8]) -> Result<push::device::Device, Refused> {
     let message = Refresh::parse(body)?;
     message.open(&mac(&key(), message.signing_input()))
@@ -156,10 +161,10 @@ fn the_golden_refresh_is_read() {
     assert_eq!(Refresh::parse(nameless.as_bytes()).unwrap().fingerprint(), message.fingerprint());
     assert_eq!(message.open(&[0; 32]), Err(Refused::Signature));
     let mut claims = registration_claims();
-    let ios = |claims: &Value| json!({ "mechanismUid": UID, "jwt": jwt(claims) }).to_string();
-    assert!(refresh(ios(&claims).as_bytes()).is_ok());
+    claims.as_object_mut().unwrap().remove("response");
+    assert!(refresh(&refresh_body(&claims)).is_ok());
     claims["mechanismUid"] = json!("00000000-0000-0000-0000-000000000000");
-    assert_eq!(refresh(ios(&claims).as_bytes()), Err(Refused::Value("mechanismUid")));
+    assert_eq!(refresh(&refresh_body(&claims)), Err(Refused::Value("mechanismUid")));
 }
 
 /// COMB-38, D-40. Red when a body is read that is too large, ambiguous, or of other types.
@@ -273,6 +278,19 @@ fn texts_are_sent_as_they_are() {
     let claims = String::from_utf8(claims).unwrap();
     assert!(claims.contains(text.as_str()) && !claims.contains("\\u") && !claims.contains("\\/"), "{claims}");
     assert!(claims.contains(r#""x":"{\"userAgent\":\"ab\"}""#), "{claims}");
+}
+
+/// C.5, D-41. Red when a reply to a QR code, which says an address too, passes for a new address later.
+#[test]
+fn what_answers_a_challenge_is_no_refresh() {
+    let claims = registration_claims();
+    assert!(register(&body(REGISTER, &claims)).is_ok());
+    let mut without = claims.clone();
+    without.as_object_mut().unwrap().remove("response");
+    assert!(refresh(&refresh_body(&without)).is_ok());
+    assert_eq!(refresh(&refresh_body(&claims)), Err(Refused::Value("response")));
+    without["response"] = json!(null);
+    assert!(refresh(&refresh_body(&without)).is_ok(), "null is not there");
 }
 
 /// C.3. Red when a push is made that lives for ever, or carries what is no object.

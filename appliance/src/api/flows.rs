@@ -61,7 +61,7 @@ fn actions(view: &View) -> Vec<&'static str> {
         (view.can_resync, "resync"),
         (view.can_code, "code-instead"),
         (view.can_recover, "recover"),
-        (view.can_reveal, "reveal"),
+        (view.can_reveal || view.can_reveal_again, "reveal"),
         (view.can_skip, "skip"),
         (view.can_back, "back"),
         (view.can_order, "order-letter"),

@@ -22,6 +22,7 @@ use super::{Api, ApiError};
 use crate::appliance::Appliance;
 use crate::bucket::{Allowance, Bucket};
 use crate::error::FlowError;
+use crate::flows::push::refusal::{self, Kind};
 use crate::flows::push::{answer, poll, prove, refresh};
 
 /// Where phones fetch their messages.
@@ -104,6 +105,14 @@ impl Action {
         }
     }
 
+    fn kind(self) -> Kind {
+        match self {
+            Action::Register => Kind::Reply,
+            Action::Authenticate => Kind::Answer,
+            Action::Refresh => Kind::Refresh,
+        }
+    }
+
     /// The message or the phone that a body is about; none for a body that is none.
     fn about(self, body: &[u8]) -> Option<String> {
         match self {
@@ -131,13 +140,21 @@ async fn body_of(request: Request) -> Option<Bytes> {
     tokio::time::timeout(BODY_DEADLINE, whole).await.ok()?.ok()
 }
 
+/// Refuses what is not looked at any further. Of many alike few take an act, whose event says how many there were.
+async fn turn_away(api: &Arc<Api>, kind: Kind, reason: &'static str) -> Response {
+    if let Some(event) = refusal::event(&api.appliance(), kind, reason) {
+        return answered(api.act(move |app| app.refuse(event).map(|()| false)).await);
+    }
+    answered(Ok(false))
+}
+
 async fn message(State(api): State<Arc<Api>>, RawQuery(query): RawQuery, request: Request) -> Response {
     let action = Action::of(query.as_deref());
     let body = body_of(request).await;
     let (Some(action), Some(body)) = (action, body) else { return answered(Ok(false)) };
-    let Some(about) = action.about(&body) else { return answered(Ok(false)) };
+    let Some(about) = action.about(&body) else { return turn_away(&api, action.kind(), "malformed").await };
     if !BUCKETS.lock().take(&about, Instant::now()) {
-        return answered(Ok(false));
+        return turn_away(&api, action.kind(), "limited").await;
     }
     answered(api.act(move |app| action.take(app, &body)).await)
 }
@@ -166,9 +183,11 @@ fn polling(query: &str) -> Option<poll::Poll> {
 }
 
 async fn fetch(State(api): State<Arc<Api>>, RawQuery(query): RawQuery) -> Response {
-    let Some(asked) = query.as_deref().and_then(polling) else { return answered(Ok(false)) };
+    let Some(asked) = query.as_deref().and_then(polling) else {
+        return turn_away(&api, Kind::Poll, "malformed").await;
+    };
     if !BUCKETS.lock().take(asked.mechanism.as_str(), Instant::now()) {
-        return answered(Ok(false));
+        return turn_away(&api, Kind::Poll, "limited").await;
     }
     match api.act(move |app| poll::fetch(app, &asked)).await {
         Ok(Some(messages)) => json(StatusCode::OK, format!(r#"{{"messages":[{}]}}"#, messages.join(","))),

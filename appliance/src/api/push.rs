@@ -13,7 +13,7 @@ use super::{Api, wire};
 use crate::appliance::Appliance;
 use crate::clock::rfc3339;
 use crate::error::FlowError;
-use crate::flows::push::{device, recovery};
+use crate::flows::push::{codes, device};
 use crate::flows::users;
 use crate::store::token;
 
@@ -51,7 +51,7 @@ pub(super) async fn of_user(
         .act_as(caller, Right::ReadUsers, move |app, _| {
             let phones = device::of_user(app, &name)?;
             let items = phones.iter().map(|found| view(app, found)).collect::<Result<Vec<_>, _>>()?;
-            let recovery_codes_left = recovery::left(app, &users::find(app, &name)?)?;
+            let recovery_codes_left = codes::left(app, &users::find(app, &name)?)?;
             Ok(wire::Phones { items, recovery_codes_left })
         })
         .await?;

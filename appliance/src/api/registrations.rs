@@ -18,7 +18,7 @@ use super::{Api, challenges, push as phones, tokens, wire};
 use crate::appliance::Appliance;
 use crate::clock::rfc3339;
 use crate::error::FlowError;
-use crate::flows::push::{device, prove, recovery, register};
+use crate::flows::push::{codes, device, prove, register};
 use crate::flows::{Caller, handle, parse_handle};
 use crate::qr;
 use crate::store::registration::RegistrationRow;
@@ -140,11 +140,11 @@ async fn look(
     let (name, text) = (name.to_owned(), text.to_owned());
     api.act_as(caller.clone(), Right::WriteTokens, move |app, caller| {
         let (row, owner) = with_handle(app, caller, &text, |id| register::find(app, caller, &name, id))?;
-        let codes = match row.registration.codes {
-            Codes::Unread => recovery::read(app, caller, &row, &owner)?,
+        let told = match row.registration.codes {
+            Codes::Unread => codes::read(app, caller, &row, &owner)?,
             Codes::None | Codes::Read => None,
         };
-        Ok(wire::Registration { recovery_codes: codes, ..view(app, &row)? })
+        Ok(wire::Registration { recovery_codes: told, ..view(app, &row)? })
     })
     .await
 }

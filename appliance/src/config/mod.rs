@@ -25,6 +25,7 @@ pub mod people;
 mod people_file;
 pub mod push;
 pub mod push_delivery;
+pub mod push_notice;
 
 /// Where the configuration stands unless told otherwise.
 pub const DEFAULT_PATH: &str = "/etc/countersign/countersign.toml";

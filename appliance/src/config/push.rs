@@ -10,6 +10,7 @@ use toml::Spanned;
 
 use super::check::Checker;
 use super::push_delivery;
+use super::push_notice::{self, Notices};
 
 /// What phones are registered with and asked.
 #[derive(Clone, Debug, PartialEq)]
@@ -20,6 +21,8 @@ pub struct Push {
     pub poll: bool,
     /// Whether a phone may say a new address (`push.refresh`, D-41).
     pub refresh: bool,
+    /// How users are told of what was done (`push.notice`).
+    pub notice: Notices,
 }
 
 #[derive(Deserialize)]
@@ -57,6 +60,8 @@ pub(super) struct PushTable {
     path: Option<Spanned<String>>,
     #[serde(default)]
     pub(super) delivery: push_delivery::Table,
+    #[serde(default)]
+    notice: push_notice::Table,
 }
 
 /// What the tables need of the rest of the file.
@@ -156,6 +161,7 @@ pub(super) fn check(
         taking.settings.push_type = kind;
     }
     taking.settings.push_message = taking.texts("push.message", table.message);
+    let notice = push_notice::check(c, table.notice);
     let (poll, refresh) = (table.poll.unwrap_or(true), table.refresh.unwrap_or(true));
     let path = match table.path.as_ref().map(|path| path.get_ref().as_str()) {
         None | Some(PATH) => PATH,
@@ -174,7 +180,7 @@ pub(super) fn check(
         transports: rest.transports + usize::from(poll),
     };
     match taking.settings.check(&around) {
-        Ok(settings) => Some(Push { settings, poll, refresh }),
+        Ok(settings) => Some(Push { settings, poll, refresh, notice }),
         Err(faults) => {
             for fault in faults {
                 let place = taking.places.get(&fault.key).copied().unwrap_or(at);

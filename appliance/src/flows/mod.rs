@@ -31,6 +31,7 @@ pub mod journey;
 pub mod letters;
 pub mod messages;
 pub mod methods;
+pub(crate) mod notices;
 pub mod oath;
 pub mod ocra;
 pub mod operators;
@@ -135,7 +136,7 @@ impl Appliance {
     }
 
     /// Writes an event by itself.
-    pub(super) fn refuse(&self, event: Event) -> Result<(), FlowError> {
+    pub(crate) fn refuse(&self, event: Event) -> Result<(), FlowError> {
         Ok(self.store.write(move |w| event::append(w, &event).map(drop))?)
     }
 }

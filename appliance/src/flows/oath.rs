@@ -10,6 +10,7 @@ use domain::token::{Class, Factor, Lifecycle, MovingState, Policy};
 use oath::{CodeFormat, Digits, Period, Truncation};
 use zeroize::Zeroizing;
 
+use super::push::CodesEnd;
 use super::tokens::{self, NewToken};
 use super::{Caller, FlowError, approvals, letters, resync, users};
 use crate::appliance::Appliance;
@@ -211,7 +212,13 @@ fn added(app: &Appliance, caller: &Caller, owner: &UserRow, row: &TokenRow, repl
 }
 
 /// A token that ends: the row, its last state, the state's MAC, the event.
-pub(super) struct Ending(TokenRow, MovingState, [u8; 32], Event);
+struct Ending(TokenRow, MovingState, [u8; 32], Event);
+
+/// Accounts that end, and the recovery codes that end with the last of what they stand for.
+pub(super) struct Endings {
+    rows: Vec<Ending>,
+    codes: CodesEnd,
+}
 
 /// The end of accounts, to be written with what takes their place.
 pub(super) fn ending(
@@ -219,7 +226,8 @@ pub(super) fn ending(
     caller: &Caller,
     owner: &UserRow,
     rows: Vec<TokenRow>,
-) -> Result<Vec<Ending>, FlowError> {
+) -> Result<Endings, FlowError> {
+    let codes = if rows.is_empty() { CodesEnd::none() } else { CodesEnd::of(app, caller, owner)? };
     let end = |row: TokenRow| -> Result<Ending, FlowError> {
         let lifecycle =
             row.state.lifecycle.revoke().map_err(|error| FlowError::Conflict(error.to_string()))?;
@@ -229,18 +237,18 @@ pub(super) fn ending(
         let event = event.about("token", row.serial.as_str());
         Ok(Ending(row, next, mac, event))
     };
-    rows.into_iter().map(end).collect()
+    Ok(Endings { rows: rows.into_iter().map(end).collect::<Result<_, _>>()?, codes })
 }
 
 /// Writes what [`ending`] has made.
-pub(super) fn end(writing: &mut Writing<'_>, ending: &[Ending]) -> Result<(), StoreError> {
-    for Ending(row, next, mac, event) in ending {
+pub(super) fn end(writing: &mut Writing<'_>, ending: &Endings) -> Result<(), StoreError> {
+    for Ending(row, next, mac, event) in &ending.rows {
         if !token::put_state(writing, row, next, mac)? {
             return Err(StoreError::Changed("the OATH account"));
         }
         event::append(writing, event)?;
     }
-    Ok(())
+    ending.codes.write(writing)
 }
 
 fn need_account(

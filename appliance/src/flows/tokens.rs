@@ -10,6 +10,7 @@ use sha1::Sha1;
 use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
+use super::push::CodesEnd;
 use super::{Caller, FlowError, letters, oath as accounts, users};
 use crate::appliance::Appliance;
 use crate::store::token::{ACTIVE_MAX, TokenRow};
@@ -438,6 +439,11 @@ pub(super) fn save(
 ) -> Result<TokenRow, FlowError> {
     let owner = row.user_id.map(|id| app.store.read(|c| user::by_id(c, &id))).transpose()?.flatten();
     let mut event = app.event(kind, caller).about("token", row.serial.as_str());
+    let ends = next.lifecycle == Lifecycle::Revoked && row.class == Class::Soft;
+    let codes = match &owner {
+        Some(owner) if ends => CodesEnd::of(app, caller, owner)?,
+        _ => CodesEnd::none(),
+    };
     if let Some(owner) = owner {
         event = event.about("user_ref", owner.user_ref);
     }
@@ -446,6 +452,7 @@ pub(super) fn save(
         let saved = token::put_state(w, &loaded, &next, &next_mac)?;
         if saved {
             event::append(w, &event)?;
+            codes.write(w)?;
         }
         Ok(saved)
     })?;

@@ -1,6 +1,7 @@
 //! Challenges: sent codes, questions that a token answers, pushes, recovery codes.
 
 use domain::challenge::{Order, Progress, State, Wanted};
+use domain::time::{Deadline, Now};
 use domain::token::Id;
 use oath::ocra::Question;
 use rusqlite::{Connection, params};
@@ -195,7 +196,7 @@ pub fn insert(writing: &mut Writing<'_>, challenge: &ChallengeRow) -> Result<(),
     Ok(())
 }
 
-/// Writes a new push, under the name that its phone repeats.
+/// Writes a new push that is made now, under the name that its phone repeats.
 ///
 /// # Errors
 /// SQLite's.
@@ -203,14 +204,30 @@ pub fn insert_push(
     writing: &mut Writing<'_>,
     challenge: &ChallengeRow,
     message_id: &str,
+    now: &Now,
 ) -> Result<(), StoreError> {
     insert(writing, challenge)?;
     let Wanted::Push { device, message, nonce, number } = challenge.wanted else { return Ok(()) };
     writing.tx.execute(
-        "UPDATE challenge SET device_id = ?1, message_id = ?2, message = ?3, nonce = ?4, number = ?5 WHERE id = ?6",
-        params![device, message_id, message, nonce, number, challenge.id],
+        "UPDATE challenge SET device_id = ?1, message_id = ?2, message = ?3, nonce = ?4, number = ?5,
+             asked_boot = ?7, asked_boot_ms = ?8 WHERE id = ?6",
+        params![device, message_id, message, nonce, number, challenge.id, now.boot.0, boot_ms(now)],
     )?;
     Ok(())
+}
+
+/// Notes when a push was denied, which happened now.
+///
+/// # Errors
+/// SQLite's.
+pub fn note_denied(writing: &mut Writing<'_>, id: &Id, now: &Now) -> Result<(), StoreError> {
+    let sql = "UPDATE challenge SET denied_boot_ms = ?1 WHERE id = ?2 AND asked_boot = ?3";
+    writing.tx.execute(sql, params![boot_ms(now), id, now.boot.0])?;
+    Ok(())
+}
+
+fn boot_ms(now: &Now) -> i64 {
+    i64::try_from(now.boot_ms).unwrap_or(i64::MAX)
 }
 
 /// Writes a new challenge that a recovery code answers.
@@ -248,30 +265,36 @@ pub fn open_pushes(connection: &Connection, max: usize) -> Result<Vec<ChallengeR
     )
 }
 
-/// How a user was pushed of late: pushes since a moment that none was approved after, denials among them, and when the
-/// last denial was.
+/// How a user was pushed of late: pushes in a window that none was approved after, denials among them, and when the last
+/// denial was.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Pushed {
     /// Pushes.
     pub pushes: u32,
     /// Denials.
     pub denials: u32,
-    /// Unix milliseconds.
-    pub denied_at: Option<i64>,
+    /// The last denial.
+    pub denied: Option<Deadline>,
 }
 
-/// Counts a user's pushes since a moment in Unix milliseconds and since the last approval (A14, D-42).
+/// Counts a user's pushes in the window of so many milliseconds that ends now, and since the last approval (A14, D-42).
+/// It runs on the boot clock; what another boot has pushed does not count.
 ///
 /// # Errors
 /// SQLite's.
-pub fn pushed(connection: &Connection, user: &Id, since_ms: i64) -> Result<Pushed, StoreError> {
+pub fn pushed(connection: &Connection, user: &Id, window_ms: u64, now: &Now) -> Result<Pushed, StoreError> {
     let mut statement = connection.prepare_cached(
-        "SELECT count(*), count(*) FILTER (WHERE state = 'denied'), max(decided_at) FILTER (WHERE state = 'denied')
-         FROM challenge WHERE user_id = ?1 AND type = 'push' AND created_at > ?2 AND created_at > coalesce(
-             (SELECT max(created_at) FROM challenge WHERE user_id = ?1 AND type = 'push' AND state = 'verified'), 0)",
+        "SELECT count(*), count(*) FILTER (WHERE state = 'denied'), max(denied_boot_ms)
+         FROM challenge WHERE user_id = ?1 AND type = 'push' AND asked_boot = ?2 AND asked_boot_ms > ?3
+             AND asked_boot_ms > coalesce((SELECT max(asked_boot_ms) FROM challenge WHERE user_id = ?1
+                 AND type = 'push' AND asked_boot = ?2 AND state = 'verified'), -1)",
     )?;
-    Ok(statement.query_row(params![user, since_ms], |row| {
-        Ok(Pushed { pushes: row.get(0)?, denials: row.get(1)?, denied_at: row.get(2)? })
+    let since = boot_ms(now).saturating_sub(i64::try_from(window_ms).unwrap_or(i64::MAX));
+    Ok(statement.query_row(params![user, now.boot.0, since], |row| {
+        let denied: Option<i64> = row.get(2)?;
+        let denied = denied.and_then(|ms| u64::try_from(ms).ok());
+        let denied = denied.map(|boot_ms| Deadline { boot: now.boot, boot_ms });
+        Ok(Pushed { pushes: row.get(0)?, denials: row.get(1)?, denied })
     })?)
 }
 

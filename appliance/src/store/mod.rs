@@ -65,6 +65,7 @@ const STEPS: &[M<'static>] = &[
     M::up(include_str!("schema/0008_push.sql")),
     M::up(include_str!("schema/0009_scopes_and_logo.sql")),
     M::up(include_str!("schema/0010_enrolled_phones.sql")),
+    M::up(include_str!("schema/0011_phones.sql")),
 ];
 const MIGRATIONS: Migrations<'static> = Migrations::from_slice(STEPS);
 

@@ -52,24 +52,30 @@ fn marks_of(bytes: &[u8]) -> Option<[[u8; MARK_LEN]; CODES]> {
     if rest.is_empty() { marks.try_into().ok() } else { None }
 }
 
-fn many(
-    connection: &Connection,
-    sql: &str,
-    values: impl rusqlite::Params,
-) -> Result<Option<RecoveryRow>, StoreError> {
-    let mut statement = connection.prepare_cached(sql)?;
-    let mut rows = statement.query(values)?;
-    let Some(row) = rows.next()? else { return Ok(None) };
-    let row = Reading::new(row, "recovery_set", "id");
+fn read(row: &Reading<'_>) -> Result<RecoveryRow, StoreError> {
     let superseded = row.get("superseded")?;
-    Ok(Some(RecoveryRow {
+    Ok(RecoveryRow {
         id: row.bytes("id")?,
         user_id: row.bytes("user_id")?,
         marks: row.parse("marks", |bytes: Vec<u8>| marks_of(&bytes))?,
         set: row.parse("used", |used: String| RecoverySet::from_marks(&used, superseded))?,
         created_at: row.get("created_at")?,
         mac: row.bytes("mac")?,
-    }))
+    })
+}
+
+fn many(
+    connection: &Connection,
+    sql: &str,
+    values: impl rusqlite::Params,
+) -> Result<Vec<RecoveryRow>, StoreError> {
+    let mut statement = connection.prepare_cached(sql)?;
+    let mut rows = statement.query(values)?;
+    let mut found = Vec::new();
+    while let Some(row) = rows.next()? {
+        found.push(read(&Reading::new(row, "recovery_set", "id"))?);
+    }
+    Ok(found)
 }
 
 /// A user's set that is not superseded.
@@ -77,7 +83,36 @@ fn many(
 /// # Errors
 /// SQLite's, or a row that does not parse.
 pub fn live_of(connection: &Connection, user: &Id) -> Result<Option<RecoveryRow>, StoreError> {
-    many(connection, "SELECT * FROM recovery_set WHERE user_id = ?1 AND superseded = 0", params![user])
+    let sql = "SELECT * FROM recovery_set WHERE user_id = ?1 AND superseded = 0";
+    Ok(many(connection, sql, params![user])?.into_iter().next())
+}
+
+/// Sets that are not superseded, `max` at the most, in the order of their ids from after one.
+///
+/// # Errors
+/// SQLite's, or a row that does not parse.
+pub fn live(connection: &Connection, after: &[u8], max: usize) -> Result<Vec<RecoveryRow>, StoreError> {
+    let sql = "SELECT * FROM recovery_set WHERE superseded = 0 AND id > ?1 ORDER BY id LIMIT ?2";
+    many(connection, sql, params![after, i64::try_from(max).unwrap_or(i64::MAX)])
+}
+
+/// Whether a set is not superseded, as the act sees it.
+///
+/// # Errors
+/// SQLite's.
+pub fn is_live(writing: &Writing<'_>, id: &Id) -> Result<bool, StoreError> {
+    let sql = "SELECT EXISTS (SELECT 1 FROM recovery_set WHERE id = ?1 AND superseded = 0)";
+    Ok(writing.tx.query_row(sql, [id], |row| row.get(0))?)
+}
+
+/// Whether a user has a phone or an OATH account that is not revoked, as the act sees it (B.5.8).
+///
+/// # Errors
+/// SQLite's.
+pub fn stands_for_something(writing: &Writing<'_>, user: &Id) -> Result<bool, StoreError> {
+    let sql = "SELECT EXISTS (SELECT 1 FROM push_device WHERE user_id = ?1 AND lifecycle <> 'revoked')
+        OR EXISTS (SELECT 1 FROM token WHERE user_id = ?1 AND class = 'soft' AND lifecycle <> 'revoked')";
+    Ok(writing.tx.query_row(sql, [user], |row| row.get(0))?)
 }
 
 /// Finds a set.
@@ -85,7 +120,7 @@ pub fn live_of(connection: &Connection, user: &Id) -> Result<Option<RecoveryRow>
 /// # Errors
 /// SQLite's, or a row that does not parse.
 pub fn by_id(connection: &Connection, id: &Id) -> Result<Option<RecoveryRow>, StoreError> {
-    many(connection, "SELECT * FROM recovery_set WHERE id = ?1", params![id])
+    Ok(many(connection, "SELECT * FROM recovery_set WHERE id = ?1", params![id])?.into_iter().next())
 }
 
 /// Writes a new set.

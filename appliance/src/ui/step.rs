@@ -279,6 +279,7 @@ fn words(page: &Page, view: &View) -> (String, String) {
         Asked::MfaRegister => ("mfa-register-title", "mfa-register-intro"),
         Asked::RecoveryCodes if view.codes.is_some() => ("recovery-codes-title", "recovery-codes-keep"),
         Asked::RecoveryCodes if view.can_reveal => ("recovery-codes-title", "recovery-codes-intro"),
+        Asked::RecoveryCodes if view.can_reveal_again => ("recovery-codes-title", "recovery-codes-again"),
         Asked::RecoveryCodes => ("recovery-codes-title", "recovery-codes-shown"),
         Asked::Details => ("details-title", "details-intro"),
         Asked::Migrate => ("migrate-title", "migrate-intro"),
@@ -400,6 +401,7 @@ fn buttons(view: &View) -> Vec<Button> {
         (view.can_back, "back", "ui-back"),
         (view.can_skip, "skip", "ui-skip"),
         (view.can_order, "order", "no-letter-order"),
+        (view.can_reveal_again, "reveal", "ui-reveal-again"),
         // What is registered stays: only its codes are still to be kept.
         (!ended && view.asked != Asked::RecoveryCodes, "cancel", "ui-cancel"),
     ]

@@ -4,8 +4,7 @@
 use domain::enrol::{Activity, Factor};
 
 use super::work::{Doing, Work};
-use crate::flows::{FlowError, messages, phones, users};
-use crate::mail;
+use crate::flows::{FlowError, notices};
 use crate::store::outbox::{self, MessageRow};
 use crate::store::{StoreError, Writing};
 
@@ -43,11 +42,8 @@ fn tell(work: &Work<'_>, text: &str, but: Option<Factor>) -> Result<Told, FlowEr
     let (app, owner) = (work.app, &work.owner);
     let words = app.config.texts.text(&owner.lang, text, &[]);
     if but != Some(Factor::Sms)
-        && !app.config.modems.is_empty()
-        && let Some(bound) = phones::of_user(app, &owner.id)?.filter(|bound| bound.state == phones::VERIFIED)
+        && let Some(message) = notices::sms(app, owner, &words, &work.now)?
     {
-        let number = users::open_number(app, owner, &bound.number)?;
-        let message = messages::row(app, &number, &words, messages::EXPIRY_MAX_MS, &work.now)?;
         return Ok(Told { channel: "sms", message: Some(message) });
     }
     let subject = app.config.texts.text(&owner.lang, "enrol-mail-subject", &[]);
@@ -60,18 +56,8 @@ fn tell(work: &Work<'_>, text: &str, but: Option<Factor>) -> Result<Told, FlowEr
 /// # Errors
 /// When the HSM cannot answer.
 pub(super) fn by_mail(work: &Work<'_>, subject: &str, body: &str) -> Result<bool, FlowError> {
-    let (app, owner) = (work.app, &work.owner);
-    let (Some(relay), Some(key), Some(sealed)) = (&app.config.people.mail, &owner.person_key, &owner.email)
-    else {
-        return Ok(false);
-    };
-    let address = app.hsm.open(key, &users::email_aad(&owner.id), sealed)?;
-    let Ok(address) = std::str::from_utf8(&address) else { return Ok(false) };
-    let sent = mail::send(relay, address, subject, body);
-    if let Err(error) = &sent {
-        tracing::warn!(%error, "a notice by mail was not taken; the page says the same");
-    }
-    Ok(sent.is_ok())
+    let address = notices::mail_address(work.app, &work.owner)?;
+    Ok(address.is_some_and(|address| notices::hand_over(work.app, &address, subject, body)))
 }
 
 impl Told {

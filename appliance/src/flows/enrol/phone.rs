@@ -145,7 +145,7 @@ pub(super) fn send(work: Work<'_>, moment: Moment) -> Result<Sent, FlowError> {
         return Err(work.refuse(Doing::new(moment.event, moment.activity), refusal)?);
     }
     let wish = ask::Wish { purpose: moment.purpose, device: Some(phone.id), ..ask::Wish::default() };
-    let view = ask::place(app, caller, (&work.owner, &phone), &wish)?;
+    let view = ask::place(app, caller, (&work.owner, &phone), &wish, None)?;
     let number = match view.row.wanted {
         Wanted::Push { number, .. } => number,
         _ => None,
@@ -193,9 +193,9 @@ pub(super) fn shown(mut work: Work<'_>, moment: Moment, id: &Id) -> Result<View,
             return Err(Refusal::Unanswered.into());
         }
         Asked::Denied => {
-            let since = work.now.wall_ms - ask::WINDOW_MS;
-            let denials = app.store.read(|c| challenge::pushed(c, &work.owner.id, since))?.denials;
-            return possession::missed(work, doing, denials >= DENIALS_MAX);
+            let window = ask::WINDOW_MS;
+            let pushed = app.store.read(|c| challenge::pushed(c, &work.owner.id, window, &work.now))?;
+            return possession::missed(work, doing, pushed.denials >= DENIALS_MAX);
         }
         _ => {}
     }

@@ -1,9 +1,10 @@
 //! The end of a token that goes with its enrolment, its binding or its user.
 
 use domain::event::Event;
-use domain::token::{Lifecycle, MovingState};
+use domain::token::{Class, Lifecycle, MovingState};
 
 use crate::appliance::Appliance;
+use crate::flows::push::CodesEnd;
 use crate::flows::{Caller, FlowError, tokens};
 use crate::store::token::{self, TokenRow};
 use crate::store::user::UserRow;
@@ -15,6 +16,7 @@ pub(super) struct TokenEnd {
     next: MovingState,
     mac: [u8; 32],
     event: Event,
+    codes: CodesEnd,
 }
 
 impl TokenEnd {
@@ -34,7 +36,9 @@ impl TokenEnd {
             .event("token.revoked", caller)
             .about("token", row.serial.as_str())
             .about("user_ref", &owner.user_ref);
-        Ok(TokenEnd { row, next, mac, event })
+        let soft = row.class == Class::Soft;
+        let codes = if soft { CodesEnd::of(app, caller, owner)? } else { CodesEnd::none() };
+        Ok(TokenEnd { row, next, mac, event, codes })
     }
 
     /// Writes it, in the act's own transaction.
@@ -45,6 +49,7 @@ impl TokenEnd {
         if !token::put_state(writing, &self.row, &self.next, &self.mac)? {
             return Err(StoreError::Changed("the token"));
         }
-        event::append(writing, &self.event).map(drop)
+        event::append(writing, &self.event)?;
+        self.codes.write(writing)
     }
 }

@@ -238,7 +238,18 @@ pub fn act(app: &Appliance, door: &Door<'_>, id: &Id, input: Input) -> Result<Vi
         walk.save(move |w| crate::store::event::append(w, &event).map(|_| true))?;
         return walk.view();
     }
-    walk.answer(input)?;
-    walk.go_on()?;
+    let reveals = matches!(input, Input::Reveal);
+    match walk.answer(input) {
+        Err(FlowError::Conflict(_)) if reveals => {
+            let mut walk = Walk::load(app, door, id)?;
+            walk.codes_are_elsewhere();
+            return walk.view();
+        }
+        answered => answered?,
+    }
+    // What shows codes is saved: nothing may come between them and who is to see them.
+    if walk.codes.is_none() {
+        walk.go_on()?;
+    }
     walk.view()
 }

@@ -48,6 +48,8 @@ pub(super) struct Kept {
     pub(super) newcomer: Option<super::newcomer::Newcomer>,
     /// A QR code that waits for its phone.
     pub(super) phone: Option<super::phone::Waiting>,
+    /// Recovery codes that were shown here.
+    pub(super) codes_shown: Option<super::phone::CodesShown>,
 }
 
 impl Kept {
@@ -69,6 +71,7 @@ impl Kept {
             pending: None,
             newcomer: None,
             phone: None,
+            codes_shown: None,
         }
     }
 

@@ -332,6 +332,8 @@ pub struct View {
     pub wants_first_code: bool,
     /// Whether the recovery codes can still be shown.
     pub can_reveal: bool,
+    /// Whether new ones can be shown in place of those that were.
+    pub can_reveal_again: bool,
     /// The recovery codes, in the answer that hands them out and in no other.
     pub codes: Option<Vec<Zeroizing<String>>>,
     /// The user's name, once it is known.

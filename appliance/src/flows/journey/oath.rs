@@ -14,6 +14,7 @@ use super::Shown;
 use super::kept::Walk;
 
 use super::sms::LIMITED;
+use crate::flows::push::CodesEnd;
 use crate::flows::question::{Try, question};
 use crate::flows::tokens::{self, NewToken};
 use crate::flows::verify::{Attempt, Only, Target, Verdict};
@@ -346,6 +347,8 @@ impl Walk<'_> {
             let mac = tokens::next_mac(self.app, &former, &next)?;
             ending.push((former, next, mac));
         }
+        let codes =
+            if ending.is_empty() { CodesEnd::none() } else { CodesEnd::of(self.app, &self.caller, owner)? };
         let added = self
             .app
             .event("oath.secret_added", &self.caller)
@@ -362,6 +365,7 @@ impl Walk<'_> {
                     return Ok(false);
                 }
             }
+            codes.write(w)?;
             letters::end(w, letter.as_ref(), at)?;
             token::insert(w, &row)?;
             event::append(w, &added).map(|_| true)

@@ -5,6 +5,7 @@ use domain::canonical::Canonical;
 use domain::flow::Purpose;
 use domain::journey::{At, Evidence};
 use domain::registration::{Codes, Kind, State};
+use domain::time::{BootId, Deadline};
 use domain::token::Id;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
@@ -12,9 +13,11 @@ use zeroize::Zeroizing;
 use super::Scan;
 use super::kept::Walk;
 use super::oath::INVALID_OTP;
-use crate::flows::push::{prove, recovery, register};
+use crate::flows::push::codes::{self, Drawn};
+use crate::flows::push::{prove, register};
 use crate::flows::{FlowError, handle};
 use crate::qr;
+use crate::store::StoreError;
 use crate::store::registration::RegistrationRow;
 
 /// The user has such a registration (COMB-40).
@@ -25,6 +28,12 @@ const REFUSED: &str = "registration.refused";
 const FAILED: &str = "registration.failed";
 const SUPERSEDED: &str = "registration.superseded";
 const TIMED_OUT: &str = "registration.timed_out";
+/// The codes are in another answer.
+const READ: &str = "recovery.error.read";
+/// After which pause other codes can be shown in place of those that were, in milliseconds.
+const AGAIN_AFTER_MS: u64 = 5_000;
+/// How often codes are shown in one flow.
+const SHOWN_MAX: u8 = 3;
 
 /// A QR code that waits for its phone.
 #[derive(Clone, Serialize, Deserialize)]
@@ -33,6 +42,21 @@ pub(super) struct Waiting {
     /// The code's text, sealed under the person's key: it holds the secrets.
     uri: Vec<u8>,
     message: Option<String>,
+}
+
+/// Recovery codes that were shown in a flow.
+#[derive(Clone, Copy, Serialize, Deserialize)]
+pub(super) struct CodesShown {
+    /// From when on others can be shown in their place: boot id, milliseconds.
+    again: ([u8; 16], u64),
+    /// How often.
+    times: u8,
+}
+
+impl CodesShown {
+    fn again(self) -> Deadline {
+        Deadline { boot: BootId(self.again.0), boot_ms: self.again.1 }
+    }
 }
 
 fn aad(registration: &Id) -> Vec<u8> {
@@ -69,6 +93,7 @@ impl Walk<'_> {
             Err(error) => return Err(error),
         };
         let registration = begun.row.id;
+        self.kept.codes_shown = None;
         let key = owner.person_key.as_deref().ok_or(FlowError::NotFound("user"))?;
         self.kept.phone = Some(Waiting {
             registration,
@@ -118,20 +143,44 @@ impl Walk<'_> {
         }
     }
 
-    /// Hands the recovery codes out, this once: none is kept here.
+    /// Hands the recovery codes out: none is kept here. Whoever asks again did not get to see them, and is given new ones
+    /// in their place: not at once, or the codes of a button that was pressed twice would be those of the other answer.
     pub(super) fn reveal_codes(&mut self, id: &Id) -> Result<(), FlowError> {
-        let row = self.registration(id)?;
-        let owner = self.user()?.clone();
-        self.codes = recovery::read(self.app, &self.caller, &row, &owner)?;
-        if self.codes.is_none() {
-            self.wrong("recovery.error.read");
-        }
+        let shown = self.kept.codes_shown;
+        let may = shown.is_none_or(|shown| shown.times < SHOWN_MAX && shown.again().passed(&self.now));
+        let (row, owner) = (self.registration(id)?, self.user()?.clone());
+        let drawn = match may {
+            true => codes::drawn(self.app, &self.caller, &row, &owner, shown.is_some())?,
+            false => None,
+        };
+        let Some(Drawn { codes, saving, order }) = drawn else {
+            self.wrong(READ);
+            return Ok(());
+        };
+        let again = self.now.deadline_in(AGAIN_AFTER_MS);
+        let times = shown.map_or(0, |shown| shown.times) + 1;
+        self.kept.codes_shown = Some(CodesShown { again: (again.boot.0, again.boot_ms), times });
+        self.save(move |w| match saving.write(w) {
+            Err(StoreError::Changed(_)) => Ok(false),
+            written => written.map(|()| true),
+        })?;
+        drop(order);
+        self.codes = Some(codes);
         Ok(())
     }
 
-    /// Whether the codes of a registration have been handed out.
-    pub(super) fn codes_were_read(&self, id: &Id) -> Result<bool, FlowError> {
-        Ok(self.registration(id)?.registration.codes != Codes::Unread)
+    /// What is shown to whoever asked for the codes at the same time as the answer that has them.
+    pub(super) fn codes_are_elsewhere(&mut self) {
+        if matches!(self.kept.journey.at, At::RecoveryCodes { .. }) {
+            self.wrong(READ);
+        }
+    }
+
+    /// Whether the codes of a registration can be shown: for the first time, and again.
+    pub(super) fn can_show_codes(&self, id: &Id) -> Result<(bool, bool), FlowError> {
+        let unread = self.registration(id)?.registration.codes == Codes::Unread;
+        let again = self.kept.codes_shown.is_some_and(|shown| shown.times < SHOWN_MAX);
+        Ok((unread, !unread && again))
     }
 
     /// The user ends the flow: what waits for a phone is taken back.

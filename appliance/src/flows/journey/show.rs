@@ -91,7 +91,9 @@ impl Walk<'_> {
                 view.scan = progress.scan;
             }
             At::RecoveryCodes { registration } => {
-                view.can_reveal = self.codes.is_none() && !self.codes_were_read(registration)?;
+                let (first, again) = self.can_show_codes(registration)?;
+                view.can_reveal = self.codes.is_none() && first;
+                view.can_reveal_again = self.codes.is_none() && again;
             }
             _ => {}
         }
@@ -131,6 +133,7 @@ impl Walk<'_> {
             can_code: false,
             can_recover: false,
             can_reveal: false,
+            can_reveal_again: false,
             codes: None,
             wants_first_code: false,
             user: journey.name.as_deref().and_then(|name| UserName::parse(name).ok()),

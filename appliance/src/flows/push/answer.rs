@@ -11,6 +11,8 @@ use super::super::challenge::next_mac;
 use super::super::guess::clear_failures;
 use super::super::verify::Verdict;
 use super::super::{Caller, FlowError, handle};
+use super::notice::{Notice, Occasion};
+use super::refusal::{self, Kind};
 use super::{PHONES, actor, authenticate_as, prove, speaker};
 use crate::appliance::Appliance;
 use crate::store::challenge::{self, ChallengeRow};
@@ -26,11 +28,12 @@ const DENIALS_MAX: u32 = 2;
 /// # Errors
 /// When the HSM or the store cannot answer; [`FlowError::Tampered`].
 pub fn take(app: &Appliance, body: &[u8]) -> Result<bool, FlowError> {
-    let Ok(reply) = AuthenticationReply::parse(body) else { return Ok(false) };
+    let refused = |reason, about| refusal::write(app, Kind::Answer, reason, about);
+    let Ok(reply) = AuthenticationReply::parse(body) else { return refused("malformed", None) };
     let load = || app.store.read(|c| challenge::by_message(c, reply.message().as_str()));
-    let Some(found) = load()? else { return Ok(false) };
+    let Some(found) = load()? else { return refused("unknown", None) };
     let _order = app.lock_user(&found.user_id)?;
-    let Some(row) = load()? else { return Ok(false) };
+    let Some(row) = load()? else { return refused("unknown", None) };
     // The row's MAC says that this is the challenge, and the name that it is the one of this message.
     next_mac(app, &row, &row.progress)?;
     let Wanted::Push { device, message, nonce, number } = row.wanted else { return Ok(false) };
@@ -39,8 +42,10 @@ pub fn take(app: &Appliance, body: &[u8]) -> Result<bool, FlowError> {
         return Err(FlowError::Tampered { what: "the push", which: handle(&row.id) });
     }
     let phone = app.store.read(|c| push_device::by_id(c, &device))?;
-    let Some(phone) = phone.filter(|phone| phone.user_id == row.user_id) else { return Ok(false) };
-    let Some(owner) = speaker(app, &phone)? else { return Ok(false) };
+    let Some(phone) = phone.filter(|phone| phone.user_id == row.user_id) else {
+        return refused("unknown", None);
+    };
+    let Some(owner) = speaker(app, &phone)? else { return refusal::set_aside(app, Kind::Answer, &phone) };
     let [signature, response] = authenticate_as(app, &phone, [reply.signing_input(), &nonce])?;
     let answer = match reply.open(&signature, &response) {
         Ok(Answer::Denied) => Reply::Denied,
@@ -77,7 +82,9 @@ fn decide(
     let approved = match decided {
         Decided::Verified => true,
         Decided::Denied => false,
-        Decided::Ignored | Decided::Late => return Ok(false),
+        Decided::Ignored | Decided::Late => {
+            return refusal::write(app, Kind::Answer, "late", Some((owner, phone)));
+        }
     };
     let mac = next_mac(app, row, &next)?;
     let (at, who) = (now.wall_ms, actor(owner));
@@ -86,11 +93,13 @@ fn decide(
         (false, Reply::Denied) => Event::refused(at, "push.denied", who, "denied"),
         (false, _) => Event::refused(at, "push.denied", who, "number"),
     }];
-    let since = now.wall_ms - super::ask::WINDOW_MS;
-    let before = app.store.read(|c| challenge::pushed(c, &owner.id, since))?;
+    let before = app.store.read(|c| challenge::pushed(c, &owner.id, super::ask::WINDOW_MS, &now))?;
+    let mut notice = None;
     if !approved && before.denials + 1 >= DENIALS_MAX {
         events.push(Event::refused(at, "push.denied_repeatedly", Actor::system(PHONES), "denied"));
+        notice = Some(Notice::of(app, owner, Occasion::Denied));
     }
+    let told = notice.as_ref().map(|notice| notice.told.clone()).unwrap_or_default();
     let events: Vec<Event> = events.into_iter().map(|event| about(event, owner, phone, row)).collect();
     let registered = app.store.read(|c| registration::by_challenge(c, &owner.id, &row.id))?;
     let registered = if approved { prove::verified(app, registered)? } else { None };
@@ -104,14 +113,20 @@ fn decide(
                 return Err(StoreError::Changed("the phone"));
             }
             clear_failures(w, &loaded.user_id, &loaded.application_id)?;
+        } else {
+            challenge::note_denied(w, &loaded.id, &now)?;
         }
         if let Some((before, after)) = &registered {
             super::register::put(w, before, after)?;
         }
         events.iter().try_for_each(|event| event::append(w, event).map(drop))?;
+        told.write(w)?;
         Ok(true)
     })?;
     app.news.notify_waiters();
+    if let Some(notice) = notice.filter(|_| won) {
+        notice.go(app);
+    }
     Ok(won)
 }
 

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use domain::challenge::{Progress, Wanted};
 use domain::event::Event;
 use domain::names::UserName;
-use domain::time::Now;
+use domain::time::{Deadline, Now};
 use domain::token::{Id, Lifecycle};
 use domain::verify::Reason;
 use hsm::MacPurpose;
@@ -30,10 +30,10 @@ use crate::store::{event, user};
 
 /// Pushes of a user without an approval, in [`WINDOW_MS`] (D-42).
 pub const UNANSWERED_MAX: u32 = 3;
-/// The window, in milliseconds.
-pub(in crate::flows) const WINDOW_MS: i64 = 10 * 60 * 1000;
-/// Pause after a denial, in milliseconds (D-42).
-const COOL_DOWN_MS: i64 = 60 * 1000;
+/// The window, in milliseconds of the boot clock.
+pub(in crate::flows) const WINDOW_MS: u64 = 10 * 60 * 1000;
+/// Pause after a denial, in milliseconds of the boot clock (D-42).
+const COOL_DOWN_MS: u64 = 60 * 1000;
 /// What a push says where the operator has no text.
 const TEXT: &str = "Confirm the login of {user} to {issuer}";
 /// The event of a push that is not made.
@@ -105,6 +105,17 @@ pub fn is_registered(app: &Appliance, owner: &UserRow) -> Result<bool, FlowError
 /// [`FlowError::Phone`] `push.not_registered` alike for an unknown user and for one without a phone;
 /// [`FlowError::RateLimited`] after a denial and above the limit; each is an event.
 pub fn order(app: &Appliance, caller: &Caller, name: &str, wish: &Wish) -> Result<View, FlowError> {
+    order_for(app, caller, name, wish, None)
+}
+
+/// As [`order`], for the registration whose possession the push is to show once more: both are one write.
+pub(super) fn order_for(
+    app: &Appliance,
+    caller: &Caller,
+    name: &str,
+    wish: &Wish,
+    registration: Option<&Id>,
+) -> Result<View, FlowError> {
     settings(app)?;
     let found = match UserName::parse(name) {
         Ok(name) => app.store.read(|c| user::by_name(c, &name))?,
@@ -127,10 +138,11 @@ pub fn order(app: &Appliance, caller: &Caller, name: &str, wish: &Wish) -> Resul
         return Err(refused(app, caller, Some(&found), (REFUSED, "not_registered"), NOT_REGISTERED)?);
     };
     users::check_account(app, &owner)?;
-    place(app, caller, (&owner, &device), wish)
+    place(app, caller, (&owner, &device), wish, registration)
 }
 
-/// Asks this phone. The caller holds the user's lock, and has looked whether both may act.
+/// Asks this phone, also for a registration as in [`order_for`]. The caller holds the user's lock, and has looked whether
+/// both may act.
 ///
 /// # Errors
 /// As [`order`]; [`FlowError::Tampered`].
@@ -139,13 +151,14 @@ pub(in crate::flows) fn place(
     caller: &Caller,
     (owner, device): (&UserRow, &DeviceRow),
     wish: &Wish,
+    registration: Option<&Id>,
 ) -> Result<View, FlowError> {
     check_device(app, device)?;
     let now = app.clock.now();
     if let Some(reason) = limited(app, caller, owner, &now)? {
         return Err(refused(app, caller, Some(owner), (REFUSED, reason), FlowError::RateLimited)?);
     }
-    Order { app, caller, owner, device, wish, now }.place()
+    Order { app, caller, owner, device, wish, now, registration }.place()
 }
 
 /// Why a person is not to be asked now.
@@ -158,8 +171,11 @@ fn limited(
     if let Err(reason) = app.admit(caller, owner, now)? {
         return Ok(Some(if reason == Reason::Locked { "locked" } else { "limited" }));
     }
-    let pushed = app.store.read(|c| challenge::pushed(c, &owner.id, now.wall_ms - WINDOW_MS))?;
-    if pushed.denied_at.is_some_and(|at| now.wall_ms - at < COOL_DOWN_MS) {
+    let pushed = app.store.read(|c| challenge::pushed(c, &owner.id, WINDOW_MS, now))?;
+    let cooled = |denied: Deadline| {
+        Deadline { boot_ms: denied.boot_ms.saturating_add(COOL_DOWN_MS), ..denied }.passed(now)
+    };
+    if pushed.denied.is_some_and(|denied| !cooled(denied)) {
         return Ok(Some("cool_down"));
     }
     Ok((pushed.pushes >= UNANSWERED_MAX).then_some("fatigue"))
@@ -172,6 +188,7 @@ struct Order<'a> {
     device: &'a DeviceRow,
     wish: &'a Wish,
     now: Now,
+    registration: Option<&'a Id>,
 }
 
 impl Order<'_> {
@@ -275,6 +292,8 @@ impl Order<'_> {
         ending.retain(|(open, _)| {
             matches!(open.wanted, Wanted::Push { .. }) || open.application_id == self.caller.application
         });
+        let asked_again = |id| super::prove::asked_again(app, self.caller, owner, id, row.id);
+        let linked = self.registration.map(asked_again).transpose()?;
         let ordered = app
             .event("push.challenge_ordered", self.caller)
             .about("user_ref", &owner.user_ref)
@@ -283,8 +302,11 @@ impl Order<'_> {
         let (inserted, name, at) = (row.clone(), name.to_string(), now.wall_ms);
         app.store.write(move |w| {
             supersede(w, &ending, at)?;
-            challenge::insert_push(w, &inserted, &name)?;
+            challenge::insert_push(w, &inserted, &name, &now)?;
             push_message::insert(w, &message)?;
+            if let Some((before, after)) = &linked {
+                super::register::put(w, before, after)?;
+            }
             event::append(w, &ordered).map(drop)
         })?;
         app.post.ring();

@@ -6,7 +6,7 @@ use domain::token::Lifecycle;
 
 use super::super::tokens::Change;
 use super::super::{Caller, FlowError, enrol, users};
-use super::{Reached, check_device, sealed_device};
+use super::{CodesEnd, Reached, check_device, sealed_device};
 use crate::appliance::Appliance;
 use crate::store::push_device::{self, DeviceRow};
 use crate::store::user::UserRow;
@@ -102,12 +102,15 @@ pub fn change(app: &Appliance, caller: &Caller, serial: &Serial, change: Change)
     let bound =
         if change == Change::Revoke { enrol::replaced(app, caller, &row.id, why(caller))? } else { None };
     let (row, next, event) = changing(app, caller, &owner, row, lifecycle, kind)?;
+    let ends = lifecycle == Lifecycle::Revoked;
+    let codes = if ends { CodesEnd::of(app, caller, &owner)? } else { CodesEnd::none() };
     let written = next.clone();
     let saved = app.store.write(move |w| {
         let saved = push_device::put(w, &row, &written)?;
         if saved {
             bound.iter().try_for_each(|bound| bound.write(w))?;
             event::append(w, &event)?;
+            codes.write(w)?;
         }
         Ok(saved)
     })?;

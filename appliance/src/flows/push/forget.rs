@@ -3,8 +3,8 @@
 
 use domain::registration::{Registration, State};
 
+use super::codes::{self, Moving};
 use super::device::{self, Changing};
-use super::recovery::{self, Moving};
 use super::register;
 use crate::appliance::Appliance;
 use crate::flows::{Caller, FlowError};
@@ -38,7 +38,7 @@ impl PhonesEnd {
         });
         Ok(PhonesEnd {
             phones: revoked.collect::<Result<_, _>>()?,
-            codes: recovery::superseding(app, owner)?,
+            codes: codes::superseding(app, owner)?,
             registrations: ended.collect::<Result<_, _>>()?,
         })
     }
@@ -55,7 +55,7 @@ impl PhonesEnd {
             event::append(writing, revoked)?;
         }
         if let Some(codes) = &self.codes {
-            recovery::supersede(writing, codes)?;
+            codes::supersede(writing, codes)?;
         }
         self.registrations.iter().try_for_each(|(row, next)| register::put(writing, row, next))
     }

@@ -17,19 +17,23 @@ use crate::store::{application, user};
 
 pub mod answer;
 pub mod ask;
+pub mod codes;
 pub mod device;
 pub mod expire;
 mod forget;
 pub mod logo;
+mod notice;
 pub mod poll;
 pub mod post;
 mod prepared;
 pub mod prove;
 pub mod recovery;
 pub mod refresh;
+pub mod refusal;
 pub mod register;
 mod settle;
 
+pub(super) use codes::CodesEnd;
 pub(super) use forget::PhonesEnd;
 
 /// Level of assurance of a phone that was registered after a first factor alone (B.6).

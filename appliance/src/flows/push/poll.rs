@@ -8,6 +8,7 @@ use subtle::ConstantTimeEq as _;
 
 use super::super::FlowError;
 use super::ask::Signed;
+use super::refusal::{self, Kind};
 use super::{authenticate_as, speaker};
 use crate::appliance::Appliance;
 use crate::store::{push_device, push_message};
@@ -42,17 +43,24 @@ fn is_timely(timestamp_ms: i64, now: &Now) -> bool {
 /// # Errors
 /// When the HSM or the store cannot answer; [`FlowError::Tampered`].
 pub fn fetch(app: &Appliance, poll: &Poll) -> Result<Option<Vec<String>>, FlowError> {
+    let refused = |reason, about| refusal::write(app, Kind::Poll, reason, about).map(|_| None);
     if !app.config.push.as_ref().is_some_and(|push| push.poll) {
-        return Ok(None);
+        return refused("off", None);
     }
     let now = app.clock.now();
     let found = app.store.read(|c| push_device::by_mechanism(c, poll.mechanism.as_str()))?;
-    let Some(phone) = found.filter(|_| is_timely(poll.timestamp_ms, &now)) else { return Ok(None) };
-    let Some(owner) = speaker(app, &phone)? else { return Ok(None) };
+    let Some(phone) = found else { return refused("unknown", None) };
+    let Some(owner) = speaker(app, &phone)? else {
+        return refusal::set_aside(app, Kind::Poll, &phone).map(|_| None);
+    };
+    if !is_timely(poll.timestamp_ms, &now) {
+        return refused("time", Some((&owner, &phone)));
+    }
     let input = signed(&poll.mechanism, poll.timestamp_ms);
     let [mac] = authenticate_as(app, &phone, [&input])?;
     if !bool::from(mac.ct_eq(&poll.signature)) {
-        return Ok(None);
+        let bad = ("push.bad_signature", "poll");
+        return refusal::write_named(app, bad, Some((&owner, &phone))).map(|_| None);
     }
     let mut messages = Vec::new();
     for row in app.store.read(|c| push_message::kept_of(c, &phone.id, MESSAGES_MAX))? {

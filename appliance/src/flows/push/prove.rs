@@ -1,12 +1,10 @@
 //! What shows that a phone has its secret: its reply (C.2), or for codes alone the first of them; and possession once
 //! more, after the registration (COMB-04, COMB-05).
 
-use std::sync::atomic::Ordering;
-
 use domain::event::{Actor, Event};
 use domain::registration::{Proof, State};
 use domain::token::Id;
-use domain::verify::{self, Meaning};
+use domain::verify::{self, Meaning, Reason};
 use hsm::Matched;
 use push::reply::RegistrationReply;
 
@@ -15,6 +13,7 @@ use super::super::question::{Try, question};
 use super::super::verify::{self as codes, Attempt, Only, Target, Verdict};
 use super::super::{Caller, FlowError, users};
 use super::prepared::Prepared;
+use super::refusal::{self, Kind};
 use super::register::{about, check, find, put, sealed};
 use super::settle::Proved;
 use super::{PHONES, authenticate, caller};
@@ -25,34 +24,34 @@ use crate::store::token::TokenRow;
 use crate::store::user::UserRow;
 use crate::store::{event, token, user};
 
-/// Pause between two events of replies that belong to no registration, in milliseconds.
-const UNKNOWN_PAUSE_MS: u64 = 10_000;
-
 /// Takes a phone's reply to its QR code. False is 400, whatever the reason (COMB-38): what is not right changes nothing.
 ///
 /// # Errors
 /// When the HSM or the store cannot answer; [`FlowError::Tampered`].
 pub fn by_reply(app: &Appliance, body: &[u8]) -> Result<bool, FlowError> {
-    let Ok(reply) = RegistrationReply::parse(body) else { return Ok(false) };
+    let Ok(reply) = RegistrationReply::parse(body) else {
+        return refusal::write(app, Kind::Reply, "malformed", None);
+    };
     let load = || {
         app.store.read(|c| {
             let Some(row) = registration::by_message(c, reply.message().as_str())? else { return Ok(None) };
             Ok(user::by_id(c, &row.user_id)?.map(|owner| (row, owner)))
         })
     };
-    let Some((found, _)) = load()? else {
-        unknown(app)?;
-        return Ok(false);
-    };
+    // COMB-34: a reply that belongs to no registration.
+    let unknown = || refusal::write_named(app, ("mfa.registration_failed", "no_message_id"), None);
+    let Some((found, _)) = load()? else { return unknown() };
     let _order = app.lock_user(&found.user_id)?;
-    let Some((row, owner)) = load()? else { return Ok(false) };
+    let Some((row, owner)) = load()? else { return unknown() };
     check(app, &row)?;
     users::check_account(app, &owner)?;
     let now = app.clock.now();
     let proved = row.registration.proved(Proof::Reply, &now);
     let (Ok(registration), true) = (proved, owner.state == users::ACTIVE) else {
         let late = Event::refused(now.wall_ms, "mfa.reply_refused", Actor::system(PHONES), "late");
-        app.refuse(about(late, &owner, &row))?;
+        if app.refusals.count(("mfa.reply_refused", "late"), &owner.user_ref, now.boot_ms).is_some() {
+            app.refuse(about(late, &owner, &row))?;
+        }
         return Ok(false);
     };
     let Some(prepared) = Prepared::open(app, &owner, &row)? else { return Ok(false) };
@@ -93,19 +92,6 @@ pub fn by_reply(app: &Appliance, body: &[u8]) -> Result<bool, FlowError> {
     }
 }
 
-/// Writes the event of a reply that belongs to no registration (COMB-34); of many in a row one every
-/// [`UNKNOWN_PAUSE_MS`]: anybody can send them.
-fn unknown(app: &Appliance) -> Result<(), FlowError> {
-    let now = app.clock.now();
-    let last = app.unknown_reply.load(Ordering::Relaxed);
-    if last != 0 && now.boot_ms.saturating_sub(last) < UNKNOWN_PAUSE_MS {
-        return Ok(());
-    }
-    app.unknown_reply.store(now.boot_ms.max(1), Ordering::Relaxed);
-    let (kind, who) = ("mfa.registration_failed", Actor::system(PHONES));
-    app.refuse(Event::refused(now.wall_ms, kind, who, "no_message_id"))
-}
-
 /// Takes a code: the first one of a registration for codes alone, or a later one that shows possession once more. False
 /// is a wrong code, which is counted.
 ///
@@ -124,8 +110,17 @@ pub fn by_code(app: &Appliance, who: &Caller, name: &str, id: &Id, otp: &str) ->
     let gone = || FlowError::Conflict("the registration has ended".to_owned());
     let prepared = Prepared::open(app, &owner, &row)?.ok_or_else(gone)?;
     let token = prepared.oath.as_ref().and_then(|half| half.row(&owner)).ok_or_else(gone)?;
-    if oath::Code::parse(otp).is_err() || app.admit(who, &owner, &now)?.is_err() {
+    let refused = match oath::Code::parse(otp) {
+        Err(_) => Some(Reason::Malformed),
+        Ok(_) => app.admit(who, &owner, &now)?.err(),
+    };
+    if let Some(reason) = refused {
         app.match_decoy(otp)?;
+        let event = Event::refused(now.wall_ms, "oath.failed", who.actor.clone(), reason.name());
+        let event = about(event, &owner, &row);
+        if app.refusals.count(("oath.failed", reason.name()), &owner.user_ref, now.boot_ms).is_some() {
+            app.refuse(event)?;
+        }
         return Ok(false);
     }
     let Some(state) = first_code(app, &token, otp)? else {
@@ -232,9 +227,24 @@ pub fn ask_again(
         return Err(FlowError::Conflict(text.to_owned()));
     };
     let wish = super::ask::Wish { purpose: "register", device: Some(device), ..super::ask::Wish::default() };
-    let view = super::ask::order(app, who, owner.name.as_str(), &wish)?;
-    let challenge_id = Some(view.row.id);
-    let next = sealed(app, RegistrationRow { challenge_id, ..row.clone() })?;
-    app.store.write(move |w| put(w, &row, &next))?;
-    Ok(view)
+    super::ask::order_for(app, who, owner.name.as_str(), &wish, Some(id))
+}
+
+/// A registration whose possession a push is to show once more, before and after; the caller holds the user's lock.
+///
+/// # Errors
+/// As [`find`]; [`FlowError::Conflict`] once the phone has shown itself.
+pub(super) fn asked_again(
+    app: &Appliance,
+    who: &Caller,
+    owner: &UserRow,
+    id: &Id,
+    challenge: Id,
+) -> Result<(RegistrationRow, RegistrationRow), FlowError> {
+    let (row, _) = find(app, who, owner.name.as_str(), id)?;
+    if row.registration.state != State::Registered {
+        return Err(FlowError::Conflict("the phone has shown itself already".to_owned()));
+    }
+    let next = sealed(app, RegistrationRow { challenge_id: Some(challenge), ..row.clone() })?;
+    Ok((row, next))
 }

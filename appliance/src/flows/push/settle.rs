@@ -11,9 +11,10 @@ use push::reply::Registered;
 
 use super::super::enrol::{self, Ready};
 use super::super::{Caller, FlowError, letters, oath as accounts, tokens};
+use super::notice::{Notice, Occasion};
 use super::prepared::Prepared;
 use super::register::{Former, about, put, sealed};
-use super::{PHONE_LOA, Reached, recovery, sealed_device};
+use super::{PHONE_LOA, Reached, codes as sets, sealed_device};
 use crate::appliance::Appliance;
 use crate::store::push_device::{self, DeviceRow};
 use crate::store::registration::RegistrationRow;
@@ -112,7 +113,7 @@ impl Proved<'_> {
             device: None,
             pair_id: token.map(|row| row.id),
             loa: PHONE_LOA,
-            refreshed: Vec::new(),
+            refreshed: phone.fingerprint.to_vec(),
             created_at: self.now.wall_ms,
             updated_at: self.now.wall_ms,
             used_at: None,
@@ -144,7 +145,7 @@ impl Proved<'_> {
         let ending = accounts::ending(app, &caller, owner, former.tokens)?;
         let devices = former.devices.into_iter().map(|row| super::device::revoking(app, &caller, owner, row));
         let devices = devices.collect::<Result<Vec<_>, _>>()?;
-        let codes = if prepared.recovery || replaced { recovery::superseding(app, owner)? } else { None };
+        let codes = if prepared.recovery || replaced { sets::superseding(app, owner)? } else { None };
         let stored = registration.stored(prepared.recovery).map_err(|_| damaged())?;
         let next = sealed(
             app,
@@ -165,9 +166,15 @@ impl Proved<'_> {
         if let Some(token) = &token {
             registered = registered.about("token", token.serial.as_str());
         }
+        let occasion = if replaced { Occasion::PhoneReplaced } else { Occasion::PhoneBound };
+        let notice = Notice::of(app, owner, occasion);
         let (loaded, written, at) = (row.clone(), next.clone(), now.wall_ms);
+        let told = notice.told.clone();
         app.store.write(move |w| {
             put(w, &loaded, &written)?;
+            if let Some(codes) = &codes {
+                sets::supersede(w, codes)?;
+            }
             accounts::end(w, &ending)?;
             letters::end(w, letter.as_ref(), at)?;
             for (former, next, event) in &devices {
@@ -176,9 +183,6 @@ impl Proved<'_> {
                 }
                 event::append(w, event)?;
             }
-            if let Some(codes) = &codes {
-                recovery::supersede(w, codes)?;
-            }
             if let Some(token) = &token {
                 token::insert(w, token)?;
             }
@@ -186,8 +190,10 @@ impl Proved<'_> {
                 push_device::insert(w, device)?;
             }
             held.iter().try_for_each(|held| held.write(w))?;
-            event::append(w, &registered).map(drop)
+            event::append(w, &registered)?;
+            told.write(w)
         })?;
+        notice.go(app);
         app.news.notify_waiters();
         Ok(next)
     }
