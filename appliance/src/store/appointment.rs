@@ -6,7 +6,7 @@ use rusqlite::{Connection, params};
 
 use super::Writing;
 use super::error::StoreError;
-use super::row::{Reading, is_taken};
+use super::row::{self, Reading, is_taken};
 
 /// A time that is offered, or taken.
 #[derive(Clone, Debug)]
@@ -49,12 +49,8 @@ fn many(
     sql: &str,
     values: impl rusqlite::Params,
 ) -> Result<Vec<AppointmentRow>, StoreError> {
-    let mut statement = connection.prepare_cached(sql)?;
-    let mut rows = statement.query(values)?;
-    let mut found = Vec::new();
-    while let Some(row) = rows.next()? {
-        let row = Reading::new(row, "appointment", "id");
-        found.push(AppointmentRow {
+    let read = |row: &Reading<'_>| {
+        Ok(AppointmentRow {
             id: row.bytes("id")?,
             starts_at: row.get("starts_at")?,
             minutes: row.get("minutes")?,
@@ -63,9 +59,9 @@ fn many(
             published_by: row.get("published_by")?,
             enrolment: row.optional_bytes("enrolment_id")?,
             mac: row.bytes("mac")?,
-        });
-    }
-    Ok(found)
+        })
+    };
+    row::all(connection, ("appointment", "id"), sql, values, read)
 }
 
 /// Finds an appointment.
