@@ -75,6 +75,8 @@ pub struct Parts {
     pub(crate) checked: Checked,
     /// Set once rows without a MAC have had their time.
     pub(crate) sealed: OnceLock<()>,
+    /// Set once records whose MAC left the class of their token out have had their time.
+    pub(crate) tokens_sealed: OnceLock<()>,
     locks: Vec<Mutex<()>>,
     decoy: OnceLock<Decoy>,
     own_key: OnceLock<Vec<u8>>,
@@ -111,6 +113,7 @@ impl Appliance {
             checked: Checked::default(),
             noted: Mutex::default(),
             sealed: OnceLock::new(),
+            tokens_sealed: OnceLock::new(),
             press: Mutex::default(),
             locks: (0..STRIPES).map(|_| Mutex::new(())).collect(),
             decoy: OnceLock::new(),

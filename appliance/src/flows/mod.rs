@@ -25,6 +25,7 @@ pub mod deliver;
 pub mod desk;
 pub mod enrol;
 pub mod former;
+mod former_tokens;
 pub mod guess;
 pub mod journey;
 pub mod letters;

@@ -47,7 +47,7 @@ pub(super) fn check_records(app: &Appliance, tokens: &[TokenRow]) -> Result<(), 
     let states = app.hsm.mac(MacPurpose::State, states)?;
     for ((row, record), state) in tokens.iter().zip(records).zip(states) {
         if record != row.record_mac || state != row.state_mac {
-            return Err(FlowError::Tampered { what: "the record", which: row.serial.to_string() });
+            return Err(app.changed_token("the record", row));
         }
     }
     Ok(())

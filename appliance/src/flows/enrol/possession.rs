@@ -244,7 +244,7 @@ fn try_token(work: &Work<'_>, row: &TokenRow, otp: &str) -> Result<Tried, FlowEr
         Some(Matched::Miss { next_mac }) => {
             Tried { reason: Some(Reason::Wrong), next: Some((plan.refusal, *next_mac)) }
         }
-        Some(Matched::Tampered { what }) => return Err(question::tampered(row, *what)),
+        Some(Matched::Tampered { what }) => return Err(question::tampered(app, row, *what)),
         None => return Err(hsm::HsmError::Protocol.into()),
     })
 }
