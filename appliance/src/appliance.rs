@@ -20,6 +20,7 @@ use crate::config::Config;
 use crate::error::FlowError;
 use crate::exchanges::Exchanges;
 use crate::rows::Checked;
+use crate::seldom::Refusals;
 use crate::store::{Store, StoreError, event, meta};
 
 /// Stripes of the lock that orders requests about one user.
@@ -73,6 +74,8 @@ pub struct Parts {
     pub(crate) press: Mutex<()>,
     /// Rows whose MAC was right.
     pub(crate) checked: Checked,
+    /// Refusals that were events just now.
+    pub(crate) refusals: Refusals,
     /// Set once rows without a MAC have had their time.
     pub(crate) sealed: OnceLock<()>,
     /// Set once records whose MAC left the class of their token out have had their time.
@@ -111,6 +114,7 @@ impl Appliance {
             unknown_reply: AtomicU64::new(0),
             exchanges: Exchanges::default(),
             checked: Checked::default(),
+            refusals: Refusals::default(),
             noted: Mutex::default(),
             sealed: OnceLock::new(),
             tokens_sealed: OnceLock::new(),

@@ -22,6 +22,7 @@ pub mod live;
 mod mail;
 pub mod qr;
 mod rows;
+mod seldom;
 pub mod sms;
 pub mod store;
 pub mod texts;

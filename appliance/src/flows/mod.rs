@@ -34,6 +34,7 @@ pub mod methods;
 pub mod oath;
 pub mod ocra;
 pub mod operators;
+pub mod organisation;
 pub mod phones;
 pub mod provision;
 pub mod push;

@@ -14,16 +14,19 @@ use rusqlite_migration::{M, Migrations};
 pub mod application;
 pub mod appointment;
 pub mod approval;
+pub mod assertion;
 pub mod backchannel;
 pub mod challenge;
 pub mod device;
 pub mod enrolment;
+pub mod enrolment_list;
 pub mod error;
 pub mod event;
 pub mod flow;
 pub mod letter;
 pub mod limiter;
 pub mod link;
+pub mod membership;
 pub mod meta;
 pub mod operator;
 pub mod outbox;
@@ -61,6 +64,7 @@ const STEPS: &[M<'static>] = &[
     M::up(include_str!("schema/0006_integrity.sql")),
     M::up(include_str!("schema/0007_enrolment.sql")),
     M::up(include_str!("schema/0008_push.sql")),
+    M::up(include_str!("schema/0012_desk.sql")),
 ];
 const MIGRATIONS: Migrations<'static> = Migrations::from_slice(STEPS);
 

@@ -31,7 +31,7 @@ pub(crate) use end::replaced;
 pub use end::{Why, cancel, reject, revoke, revoke_token};
 pub use forget::{identity as forget_identity, person as forget_person};
 pub use identity::Identity;
-pub(crate) use letter::{ByLetter, by_letter};
+pub(crate) use letter::{ByLetter, by_letter, is_enabled as letters_count};
 pub use possession::{Shown, send, show as show_factor};
 pub use request::{Evidence, Info, NewRequest, request, select};
 pub use schedule::{NewAppointment, book, give_back, list as appointments, offer};

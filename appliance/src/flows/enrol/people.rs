@@ -2,6 +2,7 @@
 //! organisations and up to their own level (BIND-35, BIND-37, D-54).
 
 use domain::enrol::{Level, Refusal, Vetter};
+use domain::event::Event;
 use domain::names::UserName;
 use domain::role::Right;
 use domain::token::{Id, Lifecycle};
@@ -10,12 +11,14 @@ use hsm::MacPurpose;
 use super::applicant;
 use super::work::{Doing, Work};
 use crate::appliance::Appliance;
-use crate::flows::{Caller, FlowError, OPERATOR, operators, phones};
+use crate::flows::{Caller, FlowError, OPERATOR, handle, operators, phones};
 use crate::store::enrolment::EnrolmentRow;
 use crate::store::token::{self, TokenRow};
 
 /// Who root is as a vetter: no user.
 const NOBODY: Id = [0; 16];
+/// Why somebody does not see an enrolment.
+const NOT_THEIRS: &str = "enrol.not_theirs";
 
 /// Level of a user's tokens and number in use: what a registration authority may vouch for (BIND-35).
 ///
@@ -67,12 +70,29 @@ fn somebody_vets(app: &Appliance, target: Level) -> Result<bool, FlowError> {
 /// Whether a caller works for an organisation; only registration authorities whom the configuration names are held to
 /// some.
 pub(super) fn works_for(app: &Appliance, caller: &Caller, organisation: &str) -> bool {
-    match app.config.enrol.scopes.get(&caller.actor.id) {
-        Some(own) if caller.actor.kind == OPERATOR && !caller.is_break_glass() => {
-            own.iter().any(|one| one == organisation)
-        }
-        _ => true,
-    }
+    own_organisations(app, caller).is_none_or(|own| own.iter().any(|one| one == organisation))
+}
+
+/// The organisations that a caller is held to; none for who works for all.
+pub(super) fn own_organisations<'a>(app: &'a Appliance, caller: &Caller) -> Option<&'a Vec<String>> {
+    let held = caller.actor.kind == OPERATOR && !caller.is_break_glass();
+    app.config.enrol.scopes.get(&caller.actor.id).filter(|_| held)
+}
+
+/// The event of somebody who asks for an enrolment that is not theirs; they learn no more than of one that there is not.
+///
+/// # Errors
+/// When the store cannot answer.
+pub(super) fn not_theirs(
+    app: &Appliance,
+    caller: &Caller,
+    doing: &'static str,
+    row: &EnrolmentRow,
+) -> Result<FlowError, FlowError> {
+    let which = handle(&row.order.id);
+    let event = Event::refused(app.clock.now().wall_ms, doing, caller.actor.clone(), NOT_THEIRS);
+    app.refuse_seldom(&which, event.about("enrolment", which.as_str()))?;
+    Ok(FlowError::NotFound("enrolment"))
 }
 
 /// Whether a caller may see an enrolment: its user, its application, and who reads enrolments, within the organisation.
@@ -134,7 +154,7 @@ impl Work<'_> {
     /// authority with the applicant at the desk.
     ///
     /// # Errors
-    /// [`FlowError::NotFound`] alike for who may not see it; [`FlowError::Forbidden`], which is an event.
+    /// [`FlowError::NotFound`] alike for who may not see it, and [`FlowError::Forbidden`]; each is an event.
     pub(super) fn for_applicant(&mut self, doing: &'static str) -> Result<(), FlowError> {
         let (app, caller) = (self.app, self.caller);
         let rights = caller.rights;
@@ -156,7 +176,7 @@ impl Work<'_> {
             self.row.application == caller.application
         };
         if !theirs {
-            return Err(FlowError::NotFound("enrolment"));
+            return Err(not_theirs(app, caller, doing, &self.row)?);
         }
         Ok(())
     }
