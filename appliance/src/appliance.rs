@@ -64,7 +64,7 @@ pub struct Parts {
     pub post: Bell,
     /// Wakes who waits for a registration or a push.
     pub news: Notify,
-    /// Refusals that were written of late.
+    /// Refusals of strangers that were written of late.
     pub(crate) refusals: Refusals,
     /// Notices that users were sent of late.
     pub(crate) notices: Budget,
@@ -76,8 +76,12 @@ pub struct Parts {
     pub(crate) press: Mutex<()>,
     /// Rows whose MAC was right.
     pub(crate) checked: Checked,
+    /// Refusals of known callers that were written of late.
+    pub(crate) seldom: Refusals,
     /// Set once rows without a MAC have had their time.
     pub(crate) sealed: OnceLock<()>,
+    /// Set once records whose MAC left the class of their token out have had their time.
+    pub(crate) tokens_sealed: OnceLock<()>,
     locks: Vec<Mutex<()>>,
     decoy: OnceLock<Decoy>,
     own_key: OnceLock<Vec<u8>>,
@@ -113,8 +117,10 @@ impl Appliance {
             notices: Budget::default(),
             exchanges: Exchanges::default(),
             checked: Checked::default(),
+            seldom: Refusals::default(),
             noted: Mutex::default(),
             sealed: OnceLock::new(),
+            tokens_sealed: OnceLock::new(),
             press: Mutex::default(),
             locks: (0..STRIPES).map(|_| Mutex::new(())).collect(),
             decoy: OnceLock::new(),

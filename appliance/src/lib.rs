@@ -23,6 +23,7 @@ mod mail;
 pub mod qr;
 mod refusals;
 mod rows;
+mod seldom;
 pub mod sms;
 pub mod store;
 pub mod texts;

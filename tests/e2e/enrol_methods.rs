@@ -2,10 +2,11 @@
 
 use serde_json::{Value, json};
 use tests::appliance::MANY_MESSAGES;
-use tests::desk::{SCOPES, request, told_of};
+use tests::desk::{SCOPES, assertion, request, told_of};
 use tests::flow::{self, Flow, example};
 use tests::letter::{self, order_and_read_key};
 use tests::mailsink::MailSink;
+use tests::time::unix_s;
 use tests::{Appliance, PATIENCE, RigOptions, Secret, wait_until};
 
 const NUMBER: &str = "+41791234561";
@@ -113,12 +114,11 @@ fn nobody_looks_and_little_is_worth() {
 
     let shown = json!({"otp": token.secret.hotp(1)});
     portal.post(&format!("/v1/enrolments/{other}/possession"), &shown).expect(200);
-    let assertion = |level: f64| json!({"issuer": "https://eid.example.org", "id": "7", "at": "2026-11-22T09:00:00Z", "level": level});
     let path = format!("/v1/enrolments/{other}/vet/assertion");
     let weak = rig.app_key("weak", &["enrol:request"]);
-    let refused = rig.loopback(Some(&weak)).post(&path, &assertion(3.0));
+    let refused = rig.loopback(Some(&weak)).post(&path, &assertion("7", unix_s(), 3.0));
     assert_eq!(refused.code(), "forbidden", "{}", refused.text());
-    let active = portal.post(&path, &assertion(3.0)).expect(200).json();
+    let active = portal.post(&path, &assertion("7", unix_s(), 3.0)).expect(200).json();
     assert_eq!((&active["state"], &active["loa"]), (&json!("confirmed"), &json!(2.0)), "{active}");
     assert!(portal.verify("alice", &token.secret.hotp(2)).json()["loa"] == 2.0);
 
@@ -204,7 +204,7 @@ fn an_app_is_good_once_it_is_bound() {
 
     let (id, serial, secret) = begin(&mut portal);
     let path = |act: &str| format!("/v1/enrolments/{id}/{act}");
-    let now = tests::time::unix_s();
+    let now = unix_s();
     portal.post(&path("possession"), &json!({"otp": secret.totp(now)})).expect(200);
     let made = portal.post(&path("code"), &json!({"mail": true})).expect(201).json();
     let code = made["code"].as_str().expect("a code");

@@ -346,6 +346,7 @@ fn to_former_schema(rig: &Appliance) {
              ALTER TABLE challenge DROP COLUMN asked_boot; ALTER TABLE challenge DROP COLUMN asked_boot_ms;
              ALTER TABLE challenge DROP COLUMN denied_boot_ms;
              DROP TABLE registration; DROP TABLE push_device; DROP TABLE recovery_set;
+             DROP TABLE membership; DROP TABLE assertion_used;
              DROP INDEX user_unsealed; DROP INDEX phone_unsealed; DROP INDEX flow_application;
              ALTER TABLE user DROP COLUMN mac;
              ALTER TABLE phone DROP COLUMN mac;

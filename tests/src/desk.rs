@@ -204,6 +204,15 @@ pub fn request(user: &str, method: &str, level: f64) -> Value {
     })
 }
 
+/// The assertion of an electronic identity, made at this Unix second.
+///
+/// # Panics
+/// Outside the times that RFC 3339 writes.
+pub fn assertion(id: &str, at: u64, level: f64) -> Value {
+    let at = jiff::Timestamp::from_second(i64::try_from(at).expect("a time")).expect("a time");
+    json!({"issuer": "https://eid.example.org", "id": id, "at": at.to_string(), "level": level})
+}
+
 /// The names of events about an enrolment, in order; refused ones with their reason.
 pub fn told_of(rig: &Appliance, id: &str) -> Vec<String> {
     let events = rig.events("type=enrol").into_iter().filter(|event| event["subject"]["enrolment"] == id);

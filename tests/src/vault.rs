@@ -17,20 +17,29 @@ use crate::appliance::{Appliance, PIN, SOFTHSM, TOKEN_LABEL, told};
 
 /// What is asked, in the environment.
 const QUESTION: &str = "COUNTERSIGN_TEST_RECORD";
+/// A message to sign, in the environment.
+const MESSAGE: &str = "COUNTERSIGN_TEST_MESSAGE";
 /// Begins the line of the answer.
+const MAC: &str = "mac ";
 const SECRET: &str = "secret ";
 const OBJECT: &str = "object ";
 /// Key that wraps shared secrets.
 const KEK: &[u8] = b"countersign-use-kek-1";
+/// Key under which rows stand.
+const ROW_MAC: &[u8] = b"countersign-row-mac-1";
 /// Version, KEK, algorithm, type and hash; then the length and the blob.
 const RECORD_LEN_AT: usize = 8;
 const RECORD_BLOB_AT: usize = 10;
 
 fn ask(rig: &Appliance, answerer: &str, record: &[u8]) -> Vec<String> {
+    ask_for(rig, answerer, QUESTION, record)
+}
+
+fn ask_for(rig: &Appliance, answerer: &str, what: &str, bytes: &[u8]) -> Vec<String> {
     let output = Command::new("/proc/self/exe")
         .args(["--ignored", "--exact", answerer, "--nocapture"])
         .env("SOFTHSM2_CONF", rig.path("softhsm2.conf"))
-        .env(QUESTION, HEXLOWER.encode(record))
+        .env(what, HEXLOWER.encode(bytes))
         .output()
         .expect("this very binary");
     assert!(output.status.success(), "{}", told(&output));
@@ -44,6 +53,16 @@ fn ask(rig: &Appliance, answerer: &str, record: &[u8]) -> Vec<String> {
 pub fn secret(rig: &Appliance, answerer: &str, record: &[u8]) -> Vec<u8> {
     let lines = ask(rig, answerer, record);
     let hex = lines.iter().find_map(|line| line.split_once(SECRET)).expect("an answer").1;
+    HEXLOWER.decode(hex.trim().as_bytes()).expect("hex")
+}
+
+/// What the key of rows signs a message with; `answerer` is the name of the ignored test.
+///
+/// # Panics
+/// When SoftHSM does not answer.
+pub fn mac(rig: &Appliance, answerer: &str, message: &[u8]) -> Vec<u8> {
+    let lines = ask_for(rig, answerer, MESSAGE, message);
+    let hex = lines.iter().find_map(|line| line.split_once(MAC)).expect("an answer").1;
     HEXLOWER.decode(hex.trim().as_bytes()).expect("hex")
 }
 
@@ -64,6 +83,13 @@ pub fn objects(rig: &Appliance, answerer: &str) -> Vec<String> {
 /// # Panics
 /// When SoftHSM does not answer.
 pub fn answer() {
+    if let Some(message) = std::env::var_os(MESSAGE) {
+        let message = HEXLOWER.decode(message.as_encoded_bytes()).expect("hex");
+        let session = open();
+        let key = session.find_objects(&[Attribute::Label(ROW_MAC.to_vec())]).expect("its objects");
+        let mac = session.sign(&Mechanism::Sha256Hmac, key[0], &message).expect("a MAC");
+        println!("\n{MAC}{}", HEXLOWER.encode(&mac));
+    }
     let Some(record) = std::env::var_os(QUESTION) else { return };
     let record = HEXLOWER.decode(record.as_encoded_bytes()).expect("hex");
     let session = open();

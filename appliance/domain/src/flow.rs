@@ -119,6 +119,43 @@ pub struct Definition {
     pub steps: Vec<Step>,
 }
 
+/// What is shown at the least on the way through some steps.
+#[derive(Clone, Copy, Debug, Default)]
+struct Shown {
+    /// Factors of any kind.
+    factors: usize,
+    /// Of those, what counts as a second one: a code, or a phone that was asked.
+    second: usize,
+}
+
+impl Shown {
+    fn of(steps: &[Step]) -> Self {
+        let shown = |factors, second| Shown { factors, second };
+        steps.iter().fold(Shown::default(), |sum, step| {
+            let next = match step {
+                Step::Password | Step::Email => shown(1, 0),
+                Step::Sms(_) | Step::Oath => shown(1, 1),
+                Step::Push(rule) if !rule.optional => shown(1, 1),
+                Step::Select(options) => options
+                    .iter()
+                    .map(|option| Shown::of(&option.steps))
+                    .reduce(|a, b| shown(a.factors.min(b.factors), a.second.min(b.second)))
+                    .unwrap_or_default(),
+                _ => Shown::default(),
+            };
+            shown(sum.factors + next.factors, sum.second + next.second)
+        })
+    }
+}
+
+impl Definition {
+    /// Whether everybody who comes to its end has shown two factors, a code or a phone among them.
+    pub fn asks_second_factor(&self) -> bool {
+        let Shown { factors, second } = Shown::of(&self.steps);
+        factors > 1 && second > 0
+    }
+}
+
 /// A text that is no step.
 #[derive(Debug, Error, PartialEq, Eq)]
 #[error(
@@ -224,6 +261,44 @@ mod tests {
         for text in ["", "sms", "sms:", "sms:a b", "fax", "password:x", "set-method:fax", "mfa-register:fax"]
         {
             assert!(Step::parse(text, &around).is_err(), "{text}");
+        }
+    }
+
+    /// BIND-35: a second factor is asked for when each way through the steps asks for one.
+    #[test]
+    fn a_second_factor_is_asked_on_each_way() {
+        let option = |steps: Vec<Step>| Choice {
+            name: String::new(),
+            label: String::new(),
+            when: vec![Condition::Always],
+            steps,
+            target: None,
+        };
+        let push = |optional| Step::Push(PushRule { else_oath: false, optional });
+        let (both, one) = (
+            Step::Select(vec![option(vec![Step::Oath]), option(vec![Step::Sms("a".to_owned())])]),
+            Step::Select(vec![option(vec![Step::Oath]), option(vec![Step::Email])]),
+        );
+        for (steps, asks) in [
+            (vec![Step::Password], false),
+            (vec![Step::Password, Step::Oath], true),
+            (vec![Step::Username, Step::Oath], false),
+            (vec![Step::Password, Step::Email], false),
+            (vec![Step::Password, push(true)], false),
+            (vec![Step::Password, push(false)], true),
+            (vec![Step::Password, both], true),
+            (vec![Step::Password, one], false),
+            (vec![Step::Password, Step::Select(Vec::new())], false),
+        ] {
+            let definition = Definition {
+                id: "a".to_owned(),
+                label: String::new(),
+                purpose: Purpose::Login,
+                conditions: Vec::new(),
+                recovery_codes: false,
+                steps,
+            };
+            assert_eq!(definition.asks_second_factor(), asks, "{:?}", definition.steps);
         }
     }
 

@@ -158,9 +158,31 @@ pub struct Policy {
     pub format: CodeFormat,
 }
 
+/// What a wrapped secret is bound to besides policy and class.
+#[derive(Clone, Copy, Debug)]
+pub struct Bound<'a> {
+    /// Row id of the token.
+    pub token: &'a Id,
+    /// Its serial.
+    pub serial: &'a str,
+    /// Whose it is; none while in stock.
+    pub user: Option<&'a Id>,
+    /// Level of assurance.
+    pub loa: f64,
+}
+
 impl Policy {
-    /// The bytes that tie a wrapped secret to its token, its policy, its user and its level of assurance.
-    pub fn binding(&self, token: &Id, serial: &str, user: Option<&Id>, loa: f64) -> Vec<u8> {
+    /// The bytes that tie a wrapped secret to its token, its class, its policy, its user and its level of assurance.
+    pub fn binding(&self, bound: &Bound<'_>, class: Class) -> Vec<u8> {
+        self.tied(Canonical::new("countersign token binding 2").text(class.name()), bound)
+    }
+
+    /// The bytes of schema 0008 and before, which left the class out.
+    pub fn former_binding(&self, bound: &Bound<'_>) -> Vec<u8> {
+        self.tied(Canonical::new("countersign token binding 1"), bound)
+    }
+
+    fn tied(&self, begun: Canonical, bound: &Bound<'_>) -> Vec<u8> {
         let (period, t0) = match self.factor {
             Factor::Hotp => (0, 0),
             Factor::Totp { period, t0 } => (i64::from(period.get()), t0),
@@ -171,10 +193,10 @@ impl Policy {
             Truncation::Dynamic => -1,
             Truncation::Fixed(offset) => i64::from(offset),
         };
-        Canonical::new("countersign token binding 1")
-            .bytes(token)
-            .text(serial)
-            .optional(user.map(|id| id.as_slice()))
+        begun
+            .bytes(bound.token)
+            .text(bound.serial)
+            .optional(bound.user.map(|id| id.as_slice()))
             .text(self.factor.name())
             .text(self.algorithm.name())
             .int(i64::from(self.format.digits.get()))
@@ -182,7 +204,7 @@ impl Policy {
             .int(truncation)
             .int(period)
             .int(t0)
-            .bytes(&loa.to_be_bytes())
+            .bytes(&bound.loa.to_be_bytes())
             .finish()
     }
 

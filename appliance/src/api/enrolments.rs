@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use axum::http::StatusCode;
-use domain::enrol::{Channel, Factor, Level, Method, State as Stands};
+use domain::enrol::{Channel, Factor, Level, Method, Product, State as Stands};
 use domain::names::Serial;
 use domain::registration::Kind;
 use domain::role::Right;
@@ -22,6 +22,7 @@ use crate::flows::enrol::{self, Evidence, Info, NewRequest, Shown, View, Wanted,
 use crate::flows::push::device;
 use crate::flows::{Caller, FlowError, OPERATOR, handle, parse_handle, users};
 use crate::store::appointment::AppointmentRow;
+use crate::store::enrolment_list::Sequence;
 
 /// Which factor of the user's it is unless the request says otherwise.
 const FACTOR_INDEX: u8 = 2;
@@ -148,7 +149,12 @@ pub(super) async fn request(
         factor_index: new.factor_index.unwrap_or(FACTOR_INDEX),
         channel: channel.map(|text| word("channel", text, Channel::ALL, Channel::name)).transpose()?,
         organisation: new.organisation,
-        info: Info { name: new.name, email: new.email, evidence: new.first_factor.map(evidence) },
+        info: Info {
+            name: new.name,
+            email: new.email,
+            organisation: None,
+            evidence: new.first_factor.map(evidence),
+        },
     };
     let made = api.act(move |app| enrol::request(app, &caller, asked)).await?;
     Ok((StatusCode::CREATED, axum::Json(view(made))))
@@ -179,10 +185,15 @@ pub(super) async fn list(
     let (found, next) = api
         .act(move |app| {
             let user = user.map(|name| users::find(app, &name)).transpose()?.map(|row| row.id);
-            enrol::list(app, &caller, &Wanted { user, state, after, limit })
+            let states = state.map(|state| vec![state]);
+            let wanted = Wanted { user, states, methods: None, sequence: Sequence::AsAsked(after), limit };
+            enrol::list(app, &caller, wanted)
         })
         .await?;
-    let next = next.map(|id| handle(&id));
+    let next = next.and_then(|next| match next {
+        Sequence::AsAsked(last) => last.map(|id| handle(&id)),
+        Sequence::OpenFirst(_) => None,
+    });
     Ok(axum::Json(wire::List { items: found.into_iter().map(view).collect(), next }))
 }
 
@@ -257,8 +268,10 @@ pub(super) async fn factor(
     Json(choice): Json<wire::FactorChoice>,
 ) -> Result<axum::Json<wire::Enrolment>, ApiError> {
     let factor = word("type", &choice.kind, Factor::ALL, Factor::name)?;
+    let product = choice.product.as_deref().map(Product::parse).transpose();
+    let product = product.map_err(|error| ApiError::malformed(error.to_string()))?;
     api.at_enrolment(caller, &text, move |app, caller, id| {
-        enrol::select(app, caller, id, factor, choice.product.as_deref())
+        enrol::select(app, caller, id, factor, product.as_ref())
     })
     .await
 }

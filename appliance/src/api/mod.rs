@@ -36,6 +36,7 @@ mod messages;
 mod methods;
 mod oath;
 mod operators;
+mod organisations;
 mod patient;
 pub mod phones;
 mod privacyidea;
@@ -198,6 +199,7 @@ fn people(router: Routes) -> Routes {
         .routes(routes!(methods::set_email, methods::remove_email))
         .routes(routes!(methods::set_address, methods::remove_address))
         .routes(routes!(methods::set_lang))
+        .routes(routes!(organisations::show, organisations::set, organisations::remove))
         .routes(routes!(oath::add, oath::show, oath::delete))
         .routes(routes!(oath::renew))
         .routes(routes!(oath::resync))

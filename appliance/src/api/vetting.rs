@@ -47,7 +47,7 @@ pub(super) async fn appointments(
     State(api): State<Arc<Api>>,
     Authenticated(caller): Authenticated,
 ) -> Result<axum::Json<wire::List<wire::Appointment>>, ApiError> {
-    let rows = api.act(move |app| enrol::appointments(app, &caller)).await?;
+    let rows = api.act(move |app| enrol::appointments(app, &caller, None)).await?;
     Ok(axum::Json(wire::List { items: rows.iter().map(appointment).collect(), next: None }))
 }
 

@@ -38,6 +38,9 @@ pub(super) fn run(global: &Global, command: ConfigCommand) -> Result<ExitCode, F
             for (key, why) in config.push.iter().flat_map(|push| push.warnings()) {
                 eprintln!("{}: {key}: {why}", path.display());
             }
+            if let Some((key, text)) = config.desk_warning() {
+                eprintln!("{}: {key}: {text}", path.display());
+            }
             for (key, text) in config.delivery.outward() {
                 eprintln!("{}: {key}: {text}", path.display());
             }

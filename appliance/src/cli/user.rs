@@ -63,6 +63,17 @@ pub(super) enum UserCommand {
         #[arg(long)]
         clear: bool,
     },
+    /// Show or say which organisation a user belongs to: what an applicant types counts for nothing.
+    Organisation {
+        /// Name.
+        name: String,
+        /// The organisation.
+        #[arg(conflicts_with = "clear")]
+        organisation: Option<String>,
+        /// Take back what was said.
+        #[arg(long)]
+        clear: bool,
+    },
     /// Set the language.
     Lang {
         /// Name.
@@ -227,6 +238,9 @@ pub(super) fn run(global: &Global, command: UserCommand) -> Result<ExitCode, Fai
             client.put(&path(&name, "email"), &wire::NewEmail { email })?
         }
         UserCommand::Email { name, .. } => client.remove(&path(&name, "email"))?,
+        UserCommand::Organisation { name, organisation, clear } => {
+            return self::organisation(global, &client, &name, organisation, clear);
+        }
         UserCommand::Lang { name, tag } => client.put(&path(&name, "lang"), &wire::NewLang { lang: tag })?,
         UserCommand::Phone(PhoneCommand::Set { name, number, verified_by }) => {
             let body = wire::VerifiedPhone { number, verified_by: Some(verified_by) };
@@ -254,6 +268,22 @@ pub(super) fn run(global: &Global, command: UserCommand) -> Result<ExitCode, Fai
         UserCommand::Unlock { name } => client.post(&path(&name, "unlock"), &nothing)?,
     };
     print(global, &user, describe)
+}
+
+fn organisation(
+    global: &Global,
+    client: &Client<'_>,
+    name: &str,
+    organisation: Option<String>,
+    clear: bool,
+) -> Result<ExitCode, Failure> {
+    let path = path(name, "organisation");
+    let said: wire::Membership = match organisation {
+        Some(organisation) => client.put(&path, &wire::NewMembership { organisation })?,
+        None if clear => client.remove(&path)?,
+        None => client.get(&path)?,
+    };
+    print(global, &said, |said| format!("{}\n", said.organisation.as_deref().unwrap_or("none")))
 }
 
 fn new_user(args: AddArgs) -> Result<wire::NewUser, Failure> {

@@ -142,7 +142,7 @@ pub(super) fn check(text: &str, mut file: File) -> Result<Config, Vec<Finding>> 
     let provisioning = provisioning(&mut c, file.provisioning);
     let two_person = two_person(&mut c, file.two_person);
     let messages = messages(&mut c, file.messages);
-    let enrol = enrolment::check(&mut c, file.enrol);
+    let enrol = enrolment::check(&mut c, file.enrol, &people.flows);
     match (c.findings.is_empty(), hsm) {
         (true, Some(hsm)) => Ok(Config {
             state_dir: file.state_dir.into_inner(),

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use domain::enrol::Method;
 use domain::enrol::policy::Policy;
+use domain::flow::{Definition, Purpose};
 use domain::names::UserName;
 pub(crate) use domain::scope::is_organisation;
 use domain::scope::{ORGANISATION_MAX, Scope};
@@ -27,6 +28,12 @@ const REMIND_DEFAULT_MS: u64 = 7 * 24 * 3_600_000;
 /// Enrolments of one user under way at once.
 const OPEN_MAX: RangeInclusive<u32> = 1..=20;
 const OPEN_MAX_DEFAULT: u32 = 3;
+/// Enrolments that are asked for in one user's name in a day.
+const DAY_MAX: RangeInclusive<u32> = 1..=1_000;
+const DAY_MAX_DEFAULT: u32 = 10;
+/// How old an assertion may be that vouches for somebody.
+const ASSERTION_AGE_MS: RangeInclusive<u64> = 10_000..=24 * 3_600_000;
+const ASSERTION_AGE_DEFAULT_MS: u64 = 10 * 60_000;
 /// Days for which the record of an identity outlives its binding (D-48).
 const RETENTION_DAYS: RangeInclusive<u32> = 0..=3_650;
 const RETENTION_DAYS_DEFAULT: u32 = 365;
@@ -36,6 +43,10 @@ const UNUSED_DAYS_DEFAULT: u32 = 30;
 /// Largest policy file, in bytes.
 const FILE_MAX: u64 = 256 * 1024;
 const KEY: &str = "enrol.policy";
+const DESK_KEY: &str = "enrol.desk.login_flow";
+/// What is said of a login that opens no desk.
+const NO_SECOND: &str =
+    "does not ask everybody for a second factor: nobody without one gets to the desk (BIND-35)";
 
 /// Enrolments.
 #[derive(Clone, Debug)]
@@ -54,6 +65,12 @@ pub struct Enrolments {
     pub organisations: Vec<String>,
     /// Enrolments of one user under way at once.
     pub open_max: u32,
+    /// Enrolments that are asked for in one user's name in a day, but for those of a desk or an operator.
+    pub day_max: u32,
+    /// How old an assertion may be that vouches for somebody, in milliseconds.
+    pub assertion_max_age_ms: u64,
+    /// The login of registration authorities; that of the pages where it is not named.
+    pub desk_login_flow: Option<String>,
     /// Organisations beyond which no role lets an operator work; who is not named is bound by the roles alone.
     pub scopes: BTreeMap<String, Vec<String>>,
     /// Days for which the record of an identity outlives its binding.
@@ -73,6 +90,9 @@ impl Default for Enrolments {
             remind_after_ms: REMIND_DEFAULT_MS,
             organisations: Vec::new(),
             open_max: OPEN_MAX_DEFAULT,
+            day_max: DAY_MAX_DEFAULT,
+            assertion_max_age_ms: ASSERTION_AGE_DEFAULT_MS,
+            desk_login_flow: None,
             scopes: BTreeMap::new(),
             retention_days: RETENTION_DAYS_DEFAULT,
             unused_days: UNUSED_DAYS_DEFAULT,
@@ -103,6 +123,10 @@ pub(super) struct EnrolTable {
     #[serde(default)]
     eligibility: EligibilityTable,
     #[serde(default)]
+    assertion: AssertionTable,
+    #[serde(default)]
+    desk: DeskTable,
+    #[serde(default)]
     scopes: BTreeMap<String, Spanned<Vec<String>>>,
 }
 
@@ -124,9 +148,50 @@ struct CodeTable {
 struct EligibilityTable {
     organisations: Option<Spanned<Vec<String>>>,
     open_max: Option<Spanned<u32>>,
+    day_max: Option<Spanned<u32>>,
 }
 
-pub(super) fn check(c: &mut Checker<'_>, table: EnrolTable) -> Enrolments {
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct AssertionTable {
+    max_age: Option<Spanned<String>>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct DeskTable {
+    login_flow: Option<Spanned<String>>,
+}
+
+/// The login of registration authorities. One that can never let anybody in is a mistake (BIND-35).
+fn desk(c: &mut Checker<'_>, named: Option<Spanned<String>>, flows: &[Definition]) -> Option<String> {
+    let named = named?;
+    let flow = flows.iter().find(|flow| flow.id == *named.get_ref() && flow.purpose == Purpose::Login);
+    match flow {
+        None => c.find(&named, DESK_KEY, "there is no login flow of this id"),
+        Some(flow) if !flow.asks_second_factor() => c.find(&named, DESK_KEY, NO_SECOND),
+        Some(_) => {}
+    }
+    Some(named.into_inner())
+}
+
+impl Config {
+    /// The login of registration authorities; none where there is no login at all.
+    pub fn desk_login(&self) -> Option<&str> {
+        self.enrol.desk_login_flow.as_deref().or(self.people.pages.login_flow.as_deref())
+    }
+
+    /// What is wrong with the desk's login where the configuration does not name one for it: key and text.
+    pub fn desk_warning(&self) -> Option<(&'static str, String)> {
+        let vets = self.enrol.methods.iter().any(|method| method.needs_person());
+        let login = self.desk_login().filter(|_| vets && self.people.pages.public_url.is_some())?;
+        let flow = self.people.flows.iter().find(|flow| flow.id == login)?;
+        let text = format!("the desk's login is `{login}`, which {NO_SECOND}");
+        (!flow.asks_second_factor()).then_some((DESK_KEY, text))
+    }
+}
+
+pub(super) fn check(c: &mut Checker<'_>, table: EnrolTable, flows: &[Definition]) -> Enrolments {
     if let Some(policy) = &table.policy {
         c.absolute(policy, KEY);
     }
@@ -160,6 +225,14 @@ pub(super) fn check(c: &mut Checker<'_>, table: EnrolTable) -> Enrolments {
             OPEN_MAX,
             OPEN_MAX_DEFAULT,
         ),
+        day_max: c.number(table.eligibility.day_max, "enrol.eligibility.day_max", DAY_MAX, DAY_MAX_DEFAULT),
+        assertion_max_age_ms: c.milliseconds(
+            table.assertion.max_age,
+            "enrol.assertion.max_age",
+            ASSERTION_AGE_MS,
+            ASSERTION_AGE_DEFAULT_MS,
+        ),
+        desk_login_flow: desk(c, table.desk.login_flow, flows),
         scopes: scopes(c, table.scopes),
         retention_days: c.number(
             table.retention_days,
@@ -268,6 +341,27 @@ mod tests {
         assert_eq!(config.enrol.methods, [Method::OnPremise, Method::Video]);
     }
 
+    /// BIND-35: a login that lets nobody to the desk is refused where it is named for it, and told where it is the one of
+    /// the pages.
+    #[test]
+    fn the_desks_login_asks_for_a_second_factor() {
+        let flows = "[[flow]]\nid = \"plain\"\nsteps = [\"password\"]\n\
+                     [[flow]]\nid = \"two\"\nsteps = [\"password\", \"oath\"]\n";
+        let with =
+            |tables: &str| parse(&format!("public_url = \"http://127.0.0.1:1\"\n{HEAD}{tables}{flows}"));
+        let plain = with("").expect("a configuration");
+        assert_eq!(plain.desk_login(), Some("plain"));
+        let (key, text) = plain.desk_warning().expect("a warning");
+        assert!(key == DESK_KEY && text.contains("`plain`"), "{key}: {text}");
+        let own = with("[enrol.desk]\nlogin_flow = \"two\"\n").expect("a configuration");
+        assert_eq!((own.desk_login(), own.desk_warning()), (Some("two"), None));
+        assert_eq!(own.people.pages.login_flow.as_deref(), Some("plain"));
+        let findings = with("[enrol.desk]\nlogin_flow = \"plain\"\n").expect_err("it is refused");
+        assert!(findings.iter().any(|f| f.key == DESK_KEY && f.text == NO_SECOND), "{findings:?}");
+        let nobody = with("[enrol.methods]\non_premise.enabled = false\n").expect("a configuration");
+        assert_eq!(nobody.desk_warning(), None, "there is no desk");
+    }
+
     /// BIND-33, BIND-34, BIND-37: what is wrong is named with its line and key.
     #[test]
     fn what_is_wrong_is_named() {
@@ -276,6 +370,9 @@ mod tests {
         finds("[enrol.code]\nremind_after = \"soon\"\n", 2, "enrol.code.remind_after");
         finds("[enrol.methods]\npost.enabled = true\n", 2, "enrol.methods.post");
         finds("[enrol.eligibility]\nopen_max = 0\n", 2, "enrol.eligibility.open_max");
+        finds("[enrol.eligibility]\nday_max = 0\n", 2, "enrol.eligibility.day_max");
+        finds("[enrol.assertion]\nmax_age = \"1s\"\n", 2, "enrol.assertion.max_age");
+        finds("[enrol.desk]\nlogin_flow = \"none\"\n", 2, "enrol.desk.login_flow");
         finds("[enrol.eligibility]\norganisations = [\"\"]\n", 2, "enrol.eligibility.organisations");
         finds("[enrol.scopes]\nann = []\n", 2, "enrol.scopes.ann");
         finds("[enrol]\nretention_days = 9999\n", 2, "enrol.retention_days");

@@ -15,6 +15,7 @@ use crate::texts::Catalog;
 
 mod check;
 mod check_authenticators;
+mod check_flows;
 mod check_people;
 pub mod enrol;
 pub mod enrolment;

@@ -8,8 +8,8 @@ use domain::letter::Progress;
 use domain::method::Method;
 use hsm::{HsmError, MacPurpose};
 
-use super::FlowError;
 use super::users::ACTIVE;
+use super::{FlowError, former_tokens};
 use crate::appliance::Appliance;
 use crate::store::letter::{Filter, LetterRow};
 use crate::store::phone::PhoneRow;
@@ -82,6 +82,7 @@ impl Appliance {
 /// # Errors
 /// When the HSM or the store cannot answer: it is done later.
 pub fn seal(app: &Appliance) -> Result<(), FlowError> {
+    former_tokens::seal(app)?;
     if app.is_sealed()? {
         return Ok(());
     }
@@ -96,7 +97,11 @@ pub fn seal(app: &Appliance) -> Result<(), FlowError> {
     Ok(())
 }
 
-fn macs(app: &Appliance, purpose: MacPurpose, data: Vec<Vec<u8>>) -> Result<Vec<[u8; 32]>, FlowError> {
+pub(super) fn macs(
+    app: &Appliance,
+    purpose: MacPurpose,
+    data: Vec<Vec<u8>>,
+) -> Result<Vec<[u8; 32]>, FlowError> {
     let asked = data.len();
     let macs = if data.is_empty() { Vec::new() } else { app.hsm.mac(purpose, data)? };
     if macs.len() == asked { Ok(macs) } else { Err(HsmError::Protocol.into()) }

@@ -187,7 +187,7 @@ impl Answer<'_> {
         };
         let matched = app.hsm.match_codes(vec![of_token, of_challenge])?;
         match (matched.as_slice(), plan.candidates.first()) {
-            ([Matched::Tampered { what }, _], _) => Err(question::tampered(&self.token, *what)),
+            ([Matched::Tampered { what }, _], _) => Err(question::tampered(app, &self.token, *what)),
             ([_, Matched::Tampered { .. }], _) => {
                 Err(FlowError::Tampered { what: "the state", which: handle(&row.id) })
             }

@@ -490,7 +490,7 @@ pub fn assign(
         {
             (*next_record, *next_state)
         }
-        _ => return Err(FlowError::Tampered { what: "the record", which: serial.to_string() }),
+        _ => return Err(app.changed_token("the record", &row)),
     };
     let next = TokenRow { record_mac, state_mac, ..next };
     let event = app

@@ -8,6 +8,7 @@ use hsm::{Factor, Match, MatchKey, Tampered};
 
 use super::FlowError;
 use super::guess::pad;
+use crate::appliance::Appliance;
 use crate::store::token::TokenRow;
 
 /// A message that the code may have been made from, and where a match leads.
@@ -55,10 +56,10 @@ pub(super) fn question(
 }
 
 /// What the HSM found changed, as the act's error.
-pub(super) fn tampered(token: &TokenRow, what: Tampered) -> FlowError {
+pub(super) fn tampered(app: &Appliance, token: &TokenRow, what: Tampered) -> FlowError {
     let what = match what {
         Tampered::Record => "the record",
         Tampered::State => "the state",
     };
-    FlowError::Tampered { what, which: token.serial.to_string() }
+    app.changed_token(what, token)
 }

@@ -3,7 +3,7 @@
 use domain::event::Event;
 use domain::names::{Serial, UserName};
 use domain::otpauth::OtpAuth;
-use domain::token::{Class, Factor, Id, Lifecycle, MovingState, Policy};
+use domain::token::{Bound, Class, Factor, Id, Lifecycle, MovingState, Policy};
 use hsm::{Enrol, MacPurpose, SecretSource};
 use oath::Algorithm;
 use sha1::Sha1;
@@ -204,10 +204,11 @@ fn make_as(
         Some(secret) => SecretSource::Import(secret.clone()),
         None => SecretSource::Generate { len },
     };
+    let bound = Bound { token: &id, serial: serial.as_str(), user: Some(&owner.id), loa: SOFT_LOA };
     let enrolled = app.hsm.enrol(Enrol {
         source,
         hash: hash_of(new.policy.algorithm),
-        binding: new.policy.binding(&id, serial.as_str(), Some(&owner.id), SOFT_LOA),
+        binding: new.policy.binding(&bound, Class::Soft),
         state: state.bytes(&id),
         reveal: true,
     });

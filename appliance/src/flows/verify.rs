@@ -304,13 +304,14 @@ impl Attempted<'_> {
                     None => {}
                 },
                 Matched::Miss { .. } => {}
-                Matched::Tampered { what } => tampered = Some(question::tampered(token, *what)),
+                Matched::Tampered { what } => tampered = Some(question::tampered(self.app, token, *what)),
             }
         }
         let all_tampered = matched.iter().all(|m| matches!(m, Matched::Tampered { .. }));
         match (replay, tampered) {
             (Some(token), _) => self.replayed(Some(token)),
-            (None, Some(error)) if all_tampered => Err(error),
+            // Before the records of a former schema are sealed nothing is said of them.
+            (None, Some(error)) if all_tampered || error.is_unavailable() => Err(error),
             (None, tampered) => {
                 if let Some(error) = tampered {
                     self.app.note_tampering(&error, &self.caller.actor)?;

@@ -7,7 +7,7 @@ use rusqlite::{Connection, params};
 
 use super::Writing;
 use super::error::StoreError;
-use super::row::{Reading, is_taken, json_list};
+use super::row::{self, Reading, is_taken, json_list};
 
 /// A stored application.
 #[derive(Clone, Debug)]
@@ -58,13 +58,7 @@ fn many(
     sql: &str,
     values: impl rusqlite::Params,
 ) -> Result<Vec<ApplicationRow>, StoreError> {
-    let mut statement = connection.prepare_cached(sql)?;
-    let mut rows = statement.query(values)?;
-    let mut found = Vec::new();
-    while let Some(row) = rows.next()? {
-        found.push(read(&Reading::new(row, "application", "name"))?);
-    }
-    Ok(found)
+    row::all(connection, ("application", "name"), sql, values, read)
 }
 
 /// The application with this key, unless it is revoked.

@@ -6,7 +6,7 @@ use rusqlite::{Connection, params};
 
 use super::Writing;
 use super::error::StoreError;
-use super::row::{Reading, is_taken};
+use super::row::{self, Reading, is_taken, json_list};
 
 /// A time that is offered, or taken.
 #[derive(Clone, Debug)]
@@ -49,12 +49,8 @@ fn many(
     sql: &str,
     values: impl rusqlite::Params,
 ) -> Result<Vec<AppointmentRow>, StoreError> {
-    let mut statement = connection.prepare_cached(sql)?;
-    let mut rows = statement.query(values)?;
-    let mut found = Vec::new();
-    while let Some(row) = rows.next()? {
-        let row = Reading::new(row, "appointment", "id");
-        found.push(AppointmentRow {
+    let read = |row: &Reading<'_>| {
+        Ok(AppointmentRow {
             id: row.bytes("id")?,
             starts_at: row.get("starts_at")?,
             minutes: row.get("minutes")?,
@@ -63,9 +59,9 @@ fn many(
             published_by: row.get("published_by")?,
             enrolment: row.optional_bytes("enrolment_id")?,
             mac: row.bytes("mac")?,
-        });
-    }
-    Ok(found)
+        })
+    };
+    row::all(connection, ("appointment", "id"), sql, values, read)
 }
 
 /// Finds an appointment.
@@ -86,13 +82,30 @@ pub fn of_enrolment(connection: &Connection, enrolment: &Id) -> Result<Option<Ap
         .next())
 }
 
-/// Appointments from a moment on, in the order of their times.
+/// Which appointments to list.
+#[derive(Clone, Debug, Default)]
+pub struct Filter {
+    /// Only from this moment on, in Unix milliseconds.
+    pub from: i64,
+    /// Only those that nobody has taken.
+    pub free: bool,
+    /// Only those for one of these organisations.
+    pub organisations: Option<Vec<String>>,
+    /// As many at the most.
+    pub limit: usize,
+}
+
+/// Appointments in the order of their times.
 ///
 /// # Errors
 /// SQLite's, or a row that does not parse.
-pub fn list(connection: &Connection, from: i64, limit: usize) -> Result<Vec<AppointmentRow>, StoreError> {
-    let sql = "SELECT * FROM appointment WHERE starts_at >= ?1 ORDER BY starts_at, id LIMIT ?2";
-    many(connection, sql, params![from, i64::try_from(limit).unwrap_or(i64::MAX)])
+pub fn list(connection: &Connection, filter: &Filter) -> Result<Vec<AppointmentRow>, StoreError> {
+    let sql = "SELECT * FROM appointment WHERE starts_at >= ?1 AND (?2 = 0 OR enrolment_id IS NULL)
+                   AND (?3 IS NULL OR organisation IN (SELECT value FROM json_each(?3)))
+               ORDER BY starts_at, id LIMIT ?4";
+    let organisations = filter.organisations.as_deref().map(json_list);
+    let limit = i64::try_from(filter.limit).unwrap_or(i64::MAX);
+    many(connection, sql, params![filter.from, filter.free, organisations, limit])
 }
 
 /// Writes a new one.

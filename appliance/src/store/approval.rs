@@ -6,7 +6,7 @@ use rusqlite::{Connection, params};
 
 use super::Writing;
 use super::error::StoreError;
-use super::row::Reading;
+use super::row::{self, Reading};
 
 /// A stored approval.
 #[derive(Clone, Debug)]
@@ -41,13 +41,7 @@ fn many(
     condition: &str,
     values: impl rusqlite::Params,
 ) -> Result<Vec<ApprovalRow>, StoreError> {
-    let mut statement = connection.prepare_cached(&format!("SELECT * FROM approval {condition}"))?;
-    let mut rows = statement.query(values)?;
-    let mut found = Vec::new();
-    while let Some(row) = rows.next()? {
-        found.push(read(&Reading::new(row, "approval", "id"))?);
-    }
-    Ok(found)
+    row::all(connection, ("approval", "id"), &format!("SELECT * FROM approval {condition}"), values, read)
 }
 
 /// The approval with this handle.

@@ -8,7 +8,7 @@ use rusqlite::{Connection, params};
 
 use super::Writing;
 use super::error::StoreError;
-use super::row::{Reading, deadline_columns};
+use super::row::{self, Reading, deadline_columns};
 use super::token::TokenRow;
 
 /// The type of a challenge that a token answers.
@@ -105,13 +105,7 @@ fn many(
     sql: &str,
     values: impl rusqlite::Params,
 ) -> Result<Vec<ChallengeRow>, StoreError> {
-    let mut statement = connection.prepare_cached(sql)?;
-    let mut rows = statement.query(values)?;
-    let mut found = Vec::new();
-    while let Some(row) = rows.next()? {
-        found.push(read(&Reading::new(row, "challenge", "id"))?);
-    }
-    Ok(found)
+    row::all(connection, ("challenge", "id"), sql, values, read)
 }
 
 /// Finds a challenge by its handle.

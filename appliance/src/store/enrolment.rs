@@ -7,7 +7,7 @@ use rusqlite::{Connection, params};
 
 use super::Writing;
 use super::error::StoreError;
-use super::row::{Reading, is_taken};
+use super::row::{self, Reading, is_taken};
 
 /// A stored enrolment.
 #[derive(Clone, Debug)]
@@ -98,18 +98,12 @@ fn read(row: &Reading<'_>) -> Result<EnrolmentRow, StoreError> {
     })
 }
 
-fn many(
+pub(super) fn many(
     connection: &Connection,
     sql: &str,
     values: impl rusqlite::Params,
 ) -> Result<Vec<EnrolmentRow>, StoreError> {
-    let mut statement = connection.prepare_cached(sql)?;
-    let mut rows = statement.query(values)?;
-    let mut found = Vec::new();
-    while let Some(row) = rows.next()? {
-        found.push(read(&Reading::new(row, "enrolment", "id"))?);
-    }
-    Ok(found)
+    row::all(connection, ("enrolment", "id"), sql, values, read)
 }
 
 /// Finds an enrolment.
@@ -217,28 +211,35 @@ pub fn resting(
     many(connection, sql, params![since, now, i64::try_from(limit).unwrap_or(i64::MAX)])
 }
 
-/// Which enrolments to list.
-#[derive(Clone, Debug, Default)]
-pub struct Filter {
-    /// Only of this user.
-    pub user: Option<Id>,
-    /// Only in this state.
-    pub state: Option<State>,
-    /// Only those after this one.
-    pub after: Option<Id>,
-    /// As many at the most.
-    pub limit: usize,
-}
-
-/// Enrolments in the order of their requests.
+/// Enrolments that the appliance goes on with by itself, after one of them; of those whose last act was before a moment,
+/// since whoever did that goes on with it first.
 ///
 /// # Errors
 /// SQLite's, or a row that does not parse.
-pub fn list(connection: &Connection, filter: &Filter) -> Result<Vec<EnrolmentRow>, StoreError> {
-    let sql = "SELECT * FROM enrolment WHERE (?1 IS NULL OR id > ?1) AND (?2 IS NULL OR user_id = ?2)
-                   AND (?3 IS NULL OR state = ?3) ORDER BY id LIMIT ?4";
-    let limit = i64::try_from(filter.limit).unwrap_or(i64::MAX);
-    many(connection, sql, params![filter.after, filter.user, filter.state.map(State::name), limit])
+pub fn to_go_on(
+    connection: &Connection,
+    before: i64,
+    after: &[u8],
+    limit: usize,
+) -> Result<Vec<EnrolmentRow>, StoreError> {
+    let sql =
+        "SELECT * FROM enrolment WHERE ((state = 'vetted' AND method IN ('self_vet', 'remote_assertion'))
+                   OR (state = 'possession_proven' AND method = 'self_asserted'))
+                   AND acted_at <= ?1 AND id > ?2 ORDER BY id LIMIT ?3";
+    many(connection, sql, params![before, after, i64::try_from(limit).unwrap_or(i64::MAX)])
+}
+
+/// How many enrolments were asked for in a user's name since a moment, in steady Unix milliseconds.
+///
+/// # Errors
+/// SQLite's.
+pub fn asked_since(connection: &Connection, user: &Id, since: i64) -> Result<usize, StoreError> {
+    // Ids begin with the moment (RFC 9562 section 5.7), and the index of a user's rows is ordered by them.
+    let mut first: Id = [0; 16];
+    first[..6].copy_from_slice(&since.max(0).to_be_bytes()[2..]);
+    let sql = "SELECT count(*) FROM enrolment WHERE user_id = ?1 AND id >= ?2";
+    let count: i64 = connection.prepare_cached(sql)?.query_row([user, &first], |row| row.get(0))?;
+    Ok(usize::try_from(count).unwrap_or(usize::MAX))
 }
 
 /// How many of a user's enrolments are under way, but for one of them.

@@ -7,7 +7,7 @@ use rusqlite::{Connection, params};
 
 use super::Writing;
 use super::error::StoreError;
-use super::row::{Reading, is_taken};
+use super::row::{self, Reading, is_taken};
 
 /// A stored letter.
 #[derive(Clone, Debug)]
@@ -103,13 +103,7 @@ fn many(
     sql: &str,
     values: impl rusqlite::Params,
 ) -> Result<Vec<LetterRow>, StoreError> {
-    let mut statement = connection.prepare_cached(sql)?;
-    let mut rows = statement.query(values)?;
-    let mut found = Vec::new();
-    while let Some(row) = rows.next()? {
-        found.push(read(&Reading::new(row, "letter", "id"))?);
-    }
-    Ok(found)
+    row::all(connection, ("letter", "id"), sql, values, read)
 }
 
 /// Finds a letter.

@@ -14,10 +14,12 @@ use rusqlite_migration::{M, Migrations};
 pub mod application;
 pub mod appointment;
 pub mod approval;
+pub mod assertion;
 pub mod backchannel;
 pub mod challenge;
 pub mod device;
 pub mod enrolment;
+pub mod enrolment_list;
 pub mod enrolment_number;
 pub mod error;
 pub mod event;
@@ -26,6 +28,7 @@ pub mod letter;
 pub mod limiter;
 pub mod link;
 pub mod logo;
+pub mod membership;
 pub mod meta;
 pub mod operator;
 pub mod outbox;
@@ -66,6 +69,7 @@ const STEPS: &[M<'static>] = &[
     M::up(include_str!("schema/0009_scopes_and_logo.sql")),
     M::up(include_str!("schema/0010_enrolled_phones.sql")),
     M::up(include_str!("schema/0011_phones.sql")),
+    M::up(include_str!("schema/0012_desk.sql")),
 ];
 const MIGRATIONS: Migrations<'static> = Migrations::from_slice(STEPS);
 

@@ -11,7 +11,7 @@ use rusqlite::{Connection, params};
 
 use super::Writing;
 use super::error::StoreError;
-use super::row::{Reading, is_taken, json_list};
+use super::row::{self, Reading, is_taken, json_list};
 
 /// A stored operator.
 #[derive(Clone, Debug)]
@@ -64,12 +64,8 @@ fn many(
     condition: &str,
     values: impl rusqlite::Params,
 ) -> Result<Vec<OperatorRow>, StoreError> {
-    let mut statement = connection.prepare_cached(&format!("{SELECT} {condition}"))?;
-    let mut rows = statement.query(values)?;
-    let mut found = Vec::new();
-    while let Some(row) = rows.next()? {
-        let row = Reading::new(row, "operator", "name");
-        found.push(OperatorRow {
+    let read = |row: &Reading<'_>| {
+        Ok(OperatorRow {
             user_id: row.bytes("user_id")?,
             name: row.parse("name", |name: String| UserName::parse(&name).ok())?,
             uid: row.get("uid")?,
@@ -78,9 +74,9 @@ fn many(
             created_at: row.get("created_at")?,
             revoked_at: row.get("revoked_at")?,
             mac: row.bytes("mac")?,
-        });
-    }
-    Ok(found)
+        })
+    };
+    row::all(connection, ("operator", "name"), &format!("{SELECT} {condition}"), values, read)
 }
 
 /// The operator behind a uid on the local socket.

@@ -7,7 +7,7 @@ use rusqlite::{Connection, params};
 
 use super::Writing;
 use super::error::StoreError;
-use super::row::{Reading, is_taken};
+use super::row::{self, Reading, is_taken};
 
 /// A stored phone.
 #[derive(Clone, Debug)]
@@ -113,13 +113,7 @@ fn many(
     sql: &str,
     values: impl rusqlite::Params,
 ) -> Result<Vec<DeviceRow>, StoreError> {
-    let mut statement = connection.prepare_cached(sql)?;
-    let mut rows = statement.query(values)?;
-    let mut found = Vec::new();
-    while let Some(row) = rows.next()? {
-        found.push(read(&Reading::new(row, "push_device", "serial"))?);
-    }
-    Ok(found)
+    row::all(connection, ("push_device", "serial"), sql, values, read)
 }
 
 /// Finds a phone by its row id.

@@ -8,7 +8,7 @@ use rusqlite::{Connection, params};
 
 use super::Writing;
 use super::error::StoreError;
-use super::row::{Reading, deadline_columns};
+use super::row::{self, Reading, deadline_columns};
 
 /// A stored registration.
 #[derive(Clone, Debug)]
@@ -108,13 +108,7 @@ fn many(
     sql: &str,
     values: impl rusqlite::Params,
 ) -> Result<Vec<RegistrationRow>, StoreError> {
-    let mut statement = connection.prepare_cached(sql)?;
-    let mut rows = statement.query(values)?;
-    let mut found = Vec::new();
-    while let Some(row) = rows.next()? {
-        found.push(read(&Reading::new(row, "registration", "id"))?);
-    }
-    Ok(found)
+    row::all(connection, ("registration", "id"), sql, values, read)
 }
 
 /// Finds a registration by its handle.

@@ -1,8 +1,8 @@
 //! Reading columns: what does not parse is a fault that names its place, never a default.
 
 use domain::time::{BootId, Deadline};
-use rusqlite::Row;
 use rusqlite::types::FromSql;
+use rusqlite::{Connection, Params, Row};
 
 use super::error::StoreError;
 
@@ -79,6 +79,26 @@ impl<'r> Reading<'r> {
     pub(super) fn list(&self, column: &'static str) -> Result<Vec<String>, StoreError> {
         self.parse(column, |text: String| serde_json::from_str(&text).ok())
     }
+}
+
+/// All rows that a query finds. `place` is the table, and the column that names a row in a fault.
+///
+/// # Errors
+/// SQLite's, or a row that does not parse.
+pub(super) fn all<T>(
+    connection: &Connection,
+    place: (&'static str, &'static str),
+    sql: &str,
+    values: impl Params,
+    read: impl Fn(&Reading<'_>) -> Result<T, StoreError>,
+) -> Result<Vec<T>, StoreError> {
+    let mut statement = connection.prepare_cached(sql)?;
+    let mut rows = statement.query(values)?;
+    let mut found = Vec::new();
+    while let Some(row) = rows.next()? {
+        found.push(read(&Reading::new(row, place.0, place.1))?);
+    }
+    Ok(found)
 }
 
 /// A boot deadline as its two columns.

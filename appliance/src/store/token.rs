@@ -1,14 +1,14 @@
 //! Tokens: the wrapped secret, the fixed policy and the moving state with its MAC.
 
 use domain::names::Serial;
-use domain::token::{Class, Factor, Id, Lifecycle, MovingState, Policy};
+use domain::token::{Bound, Class, Factor, Id, Lifecycle, MovingState, Policy};
 use oath::ocra::QuestionLen;
 use oath::{Algorithm, CodeFormat, Digits, Period, Truncation};
 use rusqlite::{Connection, params};
 
 use super::Writing;
 use super::error::StoreError;
-use super::row::{Reading, deadline_columns, is_taken};
+use super::row::{self, Reading, deadline_columns, is_taken};
 
 /// Tokens of one user that a code without a token is tried at.
 pub const ACTIVE_MAX: usize = 8;
@@ -47,9 +47,18 @@ pub struct TokenRow {
 }
 
 impl TokenRow {
-    /// The bytes that tie the record to token, policy and user.
+    /// The bytes that tie the record to token, class, policy and user.
     pub fn binding(&self) -> Vec<u8> {
-        self.policy.binding(&self.id, self.serial.as_str(), self.user_id.as_ref(), self.loa)
+        self.policy.binding(&self.bound(), self.class)
+    }
+
+    /// The same as schema 0008 and before had it, without the class.
+    pub fn former_binding(&self) -> Vec<u8> {
+        self.policy.former_binding(&self.bound())
+    }
+
+    fn bound(&self) -> Bound<'_> {
+        Bound { token: &self.id, serial: self.serial.as_str(), user: self.user_id.as_ref(), loa: self.loa }
     }
 }
 
@@ -105,13 +114,7 @@ fn many(
     sql: &str,
     values: impl rusqlite::Params,
 ) -> Result<Vec<TokenRow>, StoreError> {
-    let mut statement = connection.prepare_cached(sql)?;
-    let mut rows = statement.query(values)?;
-    let mut tokens = Vec::new();
-    while let Some(row) = rows.next()? {
-        tokens.push(read(&Reading::new(row, "token", "serial"))?);
-    }
-    Ok(tokens)
+    row::all(connection, ("token", "serial"), sql, values, read)
 }
 
 /// Finds a token by its row id.
@@ -154,6 +157,29 @@ pub fn list(connection: &Connection, after: &str, limit: usize) -> Result<Vec<To
 /// SQLite's, or a row that does not parse.
 pub fn with_secret(connection: &Connection, fingerprint: &[u8; 32]) -> Result<Vec<TokenRow>, StoreError> {
     many(connection, "SELECT * FROM token WHERE fingerprint = ?1", params![fingerprint])
+}
+
+/// Tokens with a record, in the order of their ids, after one of them; from the beginning after nothing.
+///
+/// # Errors
+/// SQLite's, or a row that does not parse.
+pub fn with_record(connection: &Connection, after: &[u8], limit: usize) -> Result<Vec<TokenRow>, StoreError> {
+    let sql = "SELECT * FROM token WHERE record IS NOT NULL AND id > ?1 ORDER BY id LIMIT ?2";
+    many(connection, sql, params![after, i64::try_from(limit).unwrap_or(i64::MAX)])
+}
+
+/// Puts a record under another MAC, unless it has moved.
+///
+/// # Errors
+/// SQLite's.
+pub fn put_record_mac(
+    writing: &mut Writing<'_>,
+    loaded: &TokenRow,
+    mac: &[u8; 32],
+) -> Result<(), StoreError> {
+    let sql = "UPDATE token SET record_mac = ?1 WHERE id = ?2 AND record_mac = ?3";
+    writing.tx.prepare_cached(sql)?.execute(params![mac, loaded.id, loaded.record_mac])?;
+    Ok(())
 }
 
 /// Writes a new token.

@@ -8,7 +8,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use super::Writing;
 use super::error::StoreError;
-use super::row::Reading;
+use super::row::{self, Reading};
 
 /// One step of an enrolment.
 #[derive(Clone, Debug)]
@@ -100,17 +100,12 @@ pub fn insert_step(writing: &mut Writing<'_>, step: &StepRow, event_seq: i64) ->
 /// # Errors
 /// SQLite's, or a row that does not parse.
 pub fn steps(connection: &Connection, enrolment: &Id) -> Result<Vec<StepRow>, StoreError> {
-    let mut statement =
-        connection.prepare_cached("SELECT * FROM enrolment_step WHERE enrolment_id = ?1 ORDER BY nth")?;
-    let mut rows = statement.query([enrolment])?;
-    let mut found = Vec::new();
-    while let Some(row) = rows.next()? {
-        let row = Reading::new(row, "enrolment_step", "enrolment_id");
+    let read = |row: &Reading<'_>| {
         let activity = |name: Option<String>| match name {
             None => Some(None),
             Some(name) => Activity::from_name(&name).map(Some),
         };
-        found.push(StepRow {
+        Ok(StepRow {
             enrolment: row.bytes("enrolment_id")?,
             nth: row.get("nth")?,
             event: row.get("event")?,
@@ -123,9 +118,15 @@ pub fn steps(connection: &Connection, enrolment: &Id) -> Result<Vec<StepRow>, St
             remark: row.get("remark")?,
             event_seq: row.get("event_seq")?,
             mac: row.bytes("mac")?,
-        });
-    }
-    Ok(found)
+        })
+    };
+    row::all(
+        connection,
+        ("enrolment_step", "enrolment_id"),
+        "SELECT * FROM enrolment_step WHERE enrolment_id = ?1 ORDER BY nth",
+        [enrolment],
+        read,
+    )
 }
 
 /// How many steps an enrolment has.

@@ -7,7 +7,7 @@ use axum::extract::{RawForm, State};
 use axum::http::{HeaderMap, Method as Verb, StatusCode};
 use axum::response::{IntoResponse, Redirect, Response};
 use domain::enrol::policy::{Column, Demand};
-use domain::enrol::{Activity, Factor, Level, Method, State as Stands};
+use domain::enrol::{Activity, Factor, Level, Method, PRODUCT_MAX, Product, State as Stands};
 use domain::names::{Serial, UserName};
 
 use super::browser::{self, Visitor};
@@ -20,6 +20,7 @@ use crate::appliance::Appliance;
 use crate::flows::enrol::{self, Info, NewRequest, View, Wanted};
 use crate::flows::journey::{self, Door};
 use crate::flows::{Caller, FlowError, handle, parse_handle, users};
+use crate::store::enrolment_list::{Place, Sequence};
 
 /// Where an applicant begins.
 pub(super) const HOME: &str = "/ui/enrol";
@@ -33,8 +34,6 @@ const TIMES_MAX: usize = 40;
 const SECOND: u8 = 2;
 /// Why an applicant gives up.
 const CANCELLED: &str = "applicant_cancelled";
-/// Longest name of a product, in characters.
-const PRODUCT_MAX: usize = 64;
 
 /// Methods and levels that an applicant can ask for here.
 fn ways(app: &Appliance) -> impl Iterator<Item = &Column> {
@@ -284,21 +283,31 @@ fn overview(here: &Here<'_>, given: &Given, posted: bool) -> Result<Response, Fl
         }
     }
     let user = users::find(app, &here.user)?.id;
-    let wanted = Wanted { user: Some(user), limit: SHOWN_MAX, ..Wanted::default() };
-    let (mut views, _) = enrol::list(app, caller, &wanted)?;
-    views.reverse();
-    views.sort_by_key(|view| !view.row.progress.state.is_open());
+    let sequence = Sequence::OpenFirst(given.of("after").and_then(Place::parse));
+    let wanted = Wanted { user: Some(user), sequence, limit: SHOWN_MAX, ..Wanted::default() };
+    let (views, next) = enrol::list(app, caller, wanted)?;
     let mut sheet = here.sheet("enrol-title", "enrol-intro");
     sheet.cards = views.iter().map(|view| card(here, &sheet.page, view)).collect();
     sheet.none = Some(sheet.page.text("enrol-none"));
     sheet.action = Some(HOME.to_owned());
     let class = if sheet.cards.is_empty() { "primary" } else { "second" };
     let mut sheet = sheet.link("/ui/enrol/request", "enrol-go-request", class);
+    if let Some(href) = further(HOME, next) {
+        sheet = sheet.link(href, "enrol-further", "second");
+    }
     sheet = sheet.link("/ui/self", "portal-title", "plain");
     Ok(match failed {
         Some(key) => sheet.wrong(key, None, given).answer(),
         None => sheet.answer(),
     })
+}
+
+/// Where a list goes on.
+pub(super) fn further(page: &str, next: Option<Sequence>) -> Option<String> {
+    match next? {
+        Sequence::OpenFirst(Some(place)) => Some(format!("{page}?after={}", place.text())),
+        _ => None,
+    }
 }
 
 fn ask_form(here: &Here<'_>) -> Sheet {
@@ -388,8 +397,11 @@ fn choose(here: &Here<'_>, given: &Given, posted: bool) -> Result<Response, Flow
     let Some(factor) = given.of("type").and_then(Factor::from_name) else {
         return Ok(choose_form(here, &view).wrong("enrol.invalid", Some("type"), given).answer());
     };
+    let Ok(product) = given.of("product").map(Product::parse).transpose() else {
+        return Ok(choose_form(here, &view).wrong("enrol.invalid", Some("product"), given).answer());
+    };
     let id = view.row.order.id;
-    let done = enrol::select(here.app, &here.caller, &id, factor, given.of("product"));
+    let done = enrol::select(here.app, &here.caller, &id, factor, product.as_ref());
     after(done, given, Some("type"), || Ok(choose_form(here, &view)))
 }
 
@@ -427,9 +439,8 @@ pub(super) fn code_sheet(sheet: Sheet, issued: enrol::Issued) -> Sheet {
 
 fn book_form(here: &Here<'_>, view: &View) -> Result<Sheet, FlowError> {
     let mut sheet = here.sheet("enrol-appointment-title", "enrol-appointment-intro");
-    let fits = |organisation: &str| organisation.is_empty() || organisation == view.row.organisation;
-    let free = enrol::appointments(here.app, &here.caller)?;
-    let free = free.into_iter().filter(|slot| fits(&slot.organisation)).take(TIMES_MAX);
+    let free = enrol::appointments(here.app, &here.caller, Some(&view.row.organisation))?;
+    let free = free.into_iter().take(TIMES_MAX);
     let label = |minutes: u32| sheet.page.text_with("enrol-minutes", &[("minutes", &minutes.to_string())]);
     let choices: Vec<Choice> = free
         .map(|slot| Choice {

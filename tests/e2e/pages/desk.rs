@@ -248,7 +248,8 @@ fn of_another(desk: &Desk, browser: &Browser) -> String {
     copy_of(desk, browser).go("/desk").csrf()
 }
 
-/// BIND-27, BIND-42: what an applicant withdraws is over, and the desk sees it no more.
+/// BIND-12, BIND-27, BIND-37, BIND-42: the organisation that an applicant types counts for nothing until an operator has said
+/// the same; what an applicant withdraws is over, and the desk sees it no more.
 #[test]
 fn an_applicant_withdraws_and_has_a_limit() {
     let Some(desk) = desk("[enrol.eligibility]\norganisations = [\"Physics\"]\nopen_max = 1\n") else {
@@ -267,7 +268,10 @@ fn an_applicant_withdraws_and_has_a_limit() {
         assert_eq!(alice.count(".cards > li"), number, "{}", alice.page());
     };
     asked(1);
+    assert!(alice.text("main").contains("Refused"), "nobody has said so: {}", alice.page());
+    rig.cli_json(&["user", "organisation", "alice", "Physics"]);
     asked(2);
+    asked(3);
     assert!(alice.text("main").contains("Refused"), "{}", alice.page());
     alice.press("cancel");
     alice.at("/ui/enrol");
@@ -275,5 +279,57 @@ fn an_applicant_withdraws_and_has_a_limit() {
     let list = rig.admin().get("/v1/enrolments").expect(200).json();
     let states: Vec<&Value> =
         list["items"].as_array().expect("a list").iter().map(|one| &one["state"]).collect();
-    assert_eq!(states, ["cancelled", "rejected"]);
+    assert_eq!(states, ["rejected", "cancelled", "rejected"]);
+}
+
+/// BIND-36, BIND-37: what is open is listed as far as it is for who sits there, however much else there is, and goes on where
+/// the page ends. Red when the list is cut before it is filtered, or ends with its first page.
+#[test]
+fn nothing_open_is_hidden_by_what_else_there_is() {
+    let tables = "[enrol.scopes]\nbob = [\"Physics\"]\n[enrol.eligibility]\nopen_max = 20\n";
+    let Some(desk) = desk(tables) else { return };
+    let rig = desk.rig();
+    let mut of_bob = authority(&desk, "bob", BOB, "CST-000004", 0);
+    let mut admin = rig.admin();
+    let mut ask = |users: std::ops::Range<usize>, organisation: &str| {
+        for n in users {
+            let name = format!("{organisation}-{n}").to_lowercase();
+            rig.user(&name);
+            let new = json!({"user": name, "method": "on_premise", "level": 2, "organisation": organisation});
+            for _ in 0..20 {
+                admin.post("/v1/enrolments", &new).expect(201);
+            }
+        }
+    };
+    ask(0..6, "Chemistry");
+    ask(0..1, "Physics");
+    let bob = Browser::open(&base(rig));
+    go_in(&bob, "bob", &mut of_bob);
+    assert_eq!(bob.count(".cards > li"), 20, "{}", bob.page());
+    assert!(!bob.has("a[href^='/desk?after=']"), "{}", bob.page());
+    ask(1..6, "Physics");
+    bob.go("/desk");
+    assert_eq!(bob.count(".cards > li"), 100);
+    assert!(bob.text(".cards > li").contains("physics-5"), "the newest first: {}", bob.page());
+    bob.click("a[href^='/desk?after=']");
+    assert_eq!(bob.count(".cards > li"), 20, "{}", bob.page());
+    assert!(!bob.page().contains("chemistry-"), "another organisation's");
+}
+
+/// BIND-35: the desk has a login of its own, where the configuration names one. Red when the login of the pages is taken.
+#[test]
+fn the_desk_has_a_login_of_its_own() {
+    let options = tests::RigOptions { pages: true, ..tests::RigOptions::with_modem() };
+    let tables = format!(
+        "[pages]\nlogin_flow = \"plain\"\n[enrol.desk]\nlogin_flow = \"two\"\n\
+         [[flow]]\nid = \"plain\"\nsteps = [\"password\"]\n\
+         [[flow]]\nid = \"two\"\nsteps = [\"password\", \"oath\"]\n{}",
+        super::NEWCOMERS
+    );
+    let Some(desk) = Desk::open_with(options, &tables) else { return };
+    let rig = desk.rig();
+    let mut of_ann = authority(&desk, "ann", ANN, "CST-000001", 0);
+    let ann = Browser::open(&base(rig));
+    go_in(&ann, "ann", &mut of_ann);
+    ann.at("/desk");
 }

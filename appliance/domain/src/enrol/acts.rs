@@ -4,7 +4,7 @@ use super::activity::Activity;
 use super::kind::{Factor, Method, ProofKind};
 use super::level::{Facts, Level};
 use super::policy::{Activator, Demand};
-use super::progress::{Order, Progress, Requester, Rules, State};
+use super::progress::{Order, Progress, Rules, State};
 use crate::time::Now;
 use crate::token::Id;
 use thiserror::Error;
@@ -72,6 +72,12 @@ pub enum Refusal {
     /// The registration authority works for other organisations.
     #[error("the applicant's organisation is not one of the registration authority's")]
     OutOfScope,
+    /// The assertion is from too long ago, or from a time that has not come.
+    #[error("the assertion is too old, or from a time that has not come")]
+    AssertionStale,
+    /// The assertion has vouched for an enrolment before.
+    #[error("the assertion was used before")]
+    AssertionUsed,
 }
 
 impl Refusal {
@@ -98,6 +104,8 @@ impl Refusal {
             Refusal::Unanswered => "enrol.possession_waiting",
             Refusal::NumberNotUsable => "enrol.number_not_usable",
             Refusal::OutOfScope => "enrol.out_of_scope",
+            Refusal::AssertionStale => "enrol.assertion_stale",
+            Refusal::AssertionUsed => "enrol.assertion_used",
         }
     }
 
@@ -299,7 +307,7 @@ impl Progress {
         if waits.state == State::Expired && self.state.is_open() {
             return Err(Refusal::CodeExpired);
         }
-        if rules.order.method.needs_code() && rules.order.by != Requester::Desk {
+        if rules.order.needs_code() {
             self.from(&[State::CodeIssued, State::Scheduled])?;
         } else {
             let before = [State::Eligible, State::FactorSelected, State::PossessionProven];
@@ -523,7 +531,8 @@ impl Progress {
     /// Whether an activity is asked of this enrolment at all: a desk shows no first factor for its applicant.
     fn is_asked(&self, rules: &Rules<'_>, activity: Activity) -> bool {
         match activity {
-            Activity::FirstFactor | Activity::Arrange => rules.order.by.is_self(),
+            Activity::FirstFactor => rules.order.by.is_self(),
+            Activity::Arrange => rules.order.by.comes_later(),
             _ => true,
         }
     }

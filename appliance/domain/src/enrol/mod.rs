@@ -10,6 +10,7 @@ mod code;
 mod kind;
 mod level;
 pub mod policy;
+mod product;
 mod progress;
 #[cfg(test)]
 mod tests;
@@ -19,4 +20,5 @@ pub use acts::{Check, Refusal, Vetter};
 pub use code::{DRAW_LEN, EnrolCode, EnrolCodeError};
 pub use kind::{Channel, Factor, Method, ProofKind};
 pub use level::{Facts, Level, RULE_VERSION};
+pub use product::{PRODUCT_MAX, Product, ProductError};
 pub use progress::{ELIGIBLE_MS, IDLE_MS, Order, Progress, Requester, Rules, State};

@@ -76,6 +76,12 @@ impl Requester {
     pub fn is_self(self) -> bool {
         matches!(self, Requester::Applicant | Requester::Application)
     }
+
+    /// Whether the applicant comes to the vetting later, and so brings what shows which request is theirs (BIND-34): who is
+    /// at the desk when it is asked for is there already.
+    pub fn comes_later(self) -> bool {
+        self != Requester::Desk
+    }
 }
 
 /// What is fixed when an enrolment is asked for.
@@ -97,6 +103,13 @@ pub struct Order {
     pub target: Level,
     /// Version of the policy at that time.
     pub policy: String,
+}
+
+impl Order {
+    /// Whether the vetting begins with the registration code.
+    pub fn needs_code(&self) -> bool {
+        self.method.needs_code() && self.by.comes_later()
+    }
 }
 
 /// What moves in an enrolment; the HSM's state MAC covers it together with the order.

@@ -21,7 +21,8 @@ pub struct NewEnrolment {
     /// How the request came in: `federated`, `email`, `local_login` or `api`; that of a desk is always `desk`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub channel: Option<String>,
-    /// Whose registration authorities may vet; all of them by default.
+    /// Whose registration authorities may vet. It counts where no operator has said which organisation the user belongs to,
+    /// and who asks is an operator or brings a login somewhere else; else it is a claim.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub organisation: Option<String>,
     /// The name of the person.

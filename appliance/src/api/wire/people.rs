@@ -23,6 +23,23 @@ pub struct Whoami {
     pub break_glass: bool,
 }
 
+/// Which organisation a user belongs to.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+pub struct Membership {
+    /// Name of the user.
+    pub user: String,
+    /// The organisation; null where no authority has said.
+    pub organisation: Option<String>,
+}
+
+/// The organisation that a user belongs to from now on.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewMembership {
+    /// Its name.
+    pub organisation: String,
+}
+
 /// An operator to add.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]

@@ -14,9 +14,9 @@ use super::work::{Doing, Ready, Work, find};
 use crate::appliance::Appliance;
 use crate::flows::push::PhonesEnd;
 use crate::flows::{Caller, FlowError, challenge, handle, letters, operators, tokens, users};
-use crate::store::enrolment::{self, Filter};
+use crate::store::enrolment_list::{self, Filter};
 use crate::store::user::UserRow;
-use crate::store::{StoreError, event, flow, letter, phone, user, vetting};
+use crate::store::{StoreError, event, flow, letter, membership, phone, user, vetting};
 
 /// State of a user who is forgotten.
 const FORGOTTEN: &str = "forgotten";
@@ -99,6 +99,7 @@ pub fn person(app: &Appliance, caller: &Caller, name: &UserName) -> Result<Strin
         }
         ends.tokens.iter().try_for_each(|end| end.write(w))?;
         phones.write(w)?;
+        membership::remove(w, &loaded.id)?;
         bound.as_ref().map_or(Ok(()), |bound| phone::remove(w, &bound.id))?;
         if !user::forget(w, &loaded, &next)? {
             return Err(StoreError::Changed("the account"));
@@ -110,7 +111,7 @@ pub fn person(app: &Appliance, caller: &Caller, name: &UserName) -> Result<Strin
 
 fn ends(app: &Appliance, caller: &Caller, owner: &UserRow) -> Result<Ends, FlowError> {
     let filter = Filter { user: Some(owner.id), limit: ENROLMENTS_MAX, ..Filter::default() };
-    let rows = app.store.read(|c| enrolment::list(c, &filter))?;
+    let rows = app.store.read(|c| enrolment_list::list(c, &filter))?;
     let mut enrolments = Vec::new();
     for row in &rows {
         let state = row.progress.state;

@@ -6,7 +6,7 @@ use domain::event::Actor;
 use domain::token::Id;
 
 use super::bind;
-use super::end::{Unused, Why, replaced};
+use super::end::{Unused, Why, reject_with, replaced};
 use super::notice;
 use super::work::{Doing, Work};
 use crate::appliance::Appliance;
@@ -21,6 +21,8 @@ const SWEEP_MAX: usize = 200;
 const DAY_MS: i64 = 24 * 3_600_000;
 /// How long whoever activates is given to tell the user, in milliseconds.
 const UNTOLD_MS: i64 = 60_000;
+/// How long whoever has brought the last that was missing is given to go on with it, in milliseconds.
+const STRANDED_MS: i64 = 5_000;
 
 /// Does what is due.
 ///
@@ -42,7 +44,47 @@ pub fn all(app: &Appliance) -> Result<(), FlowError> {
     for row in app.store.read(|c| enrolment::orphaned(c, SWEEP_MAX))? {
         tell(app, &row, gone(app, &row))?;
     }
+    strand(app, now)?;
     erase(app, now)
+}
+
+/// Goes on with what a crash has left complete, and not in effect: who waits for an operator's policy is looked at too,
+/// and so all of them are, a few at a time.
+fn strand(app: &Appliance, now: i64) -> Result<(), FlowError> {
+    let before = now.saturating_sub(STRANDED_MS);
+    let mut after = Vec::new();
+    loop {
+        let rows = app.store.read(|c| enrolment::to_go_on(c, before, &after, SWEEP_MAX))?;
+        let Some(last) = rows.last() else { return Ok(()) };
+        after = last.order.id.to_vec();
+        for row in rows {
+            let done = match bind::go_on(app, &scheduler(), row.clone()) {
+                Err(FlowError::Enrol(_) | FlowError::Conflict(_) | FlowError::NotFound(_)) => {
+                    give_up(app, &row.order.id)
+                }
+                done => done.map(drop),
+            };
+            tell(app, &row, done)?;
+        }
+    }
+}
+
+/// Ends what cannot take effect any more (BIND-39); the user is told.
+fn give_up(app: &Appliance, id: &Id) -> Result<(), FlowError> {
+    let caller = scheduler();
+    let mut work = Work::open_as_it_is(app, &caller, id)?;
+    if !work.progress().state.is_open() {
+        return Ok(());
+    }
+    reject_with(&mut work, "activation_failed")?;
+    let told = notice::of_failure(&work)?.go(&mut work)?;
+    let unused = Unused::of(&work)?;
+    work.commit(move |w| {
+        unused.write(w)?;
+        told.write(w)
+    })?;
+    app.bell.ring();
+    Ok(())
 }
 
 /// One enrolment that cannot be kept up does not keep the others from it.

@@ -2,13 +2,14 @@
 //! commit of its last screen. The appliance activates on the authority of who ordered the letter (BIND-25).
 
 use domain::enrol::{
-    Activity, Channel, Check, Factor, Level, Method, Order, Progress, ProofKind, RULE_VERSION, Requester,
+    Activity, Channel, Check, Factor, Level, Method, Order, Progress, ProofKind, RULE_VERSION, Refusal,
+    Requester,
 };
 use domain::event::Event;
 use domain::token::Id;
 
 use super::identity::Identity;
-use super::request::{look_whether_eligible, new_row};
+use super::request::{Looked, look_whether_eligible, new_row};
 use super::work::{Doing, Ready, Work};
 use crate::appliance::Appliance;
 use crate::flows::{Caller, FlowError, handle};
@@ -42,6 +43,11 @@ impl ByLetter {
         self.ready.write(writing)?;
         vetting::put_identity(writing, &self.ready.row().order.id, &self.sealed, self.at)
     }
+}
+
+/// Whether the key of a letter counts for anything (BIND-33).
+pub(crate) fn is_enabled(app: &Appliance) -> bool {
+    app.config.enrol.methods.contains(&Method::Letter)
 }
 
 /// Takes all the steps of a number whose code and whose letter's key were right; none when the rules say no, which is
@@ -85,13 +91,17 @@ fn steps(
     let id = order.id;
     let row = new_row(order, caller.application, String::new(), app.clock.now().wall_ms);
     let mut work = Work::begin(app, caller, owner, row, None)?;
+    if !is_enabled(app) {
+        let doing = Doing::new("enrol.requested", Activity::Request);
+        return Err(work.refuse(doing, Refusal::MethodDisabled(Method::Letter))?);
+    }
     let judged = Progress::requested(&work.row.order, true, &work.now);
     let asked = Doing::new("enrol.requested", Activity::Request)
         .about("channel", Channel::LocalLogin.name())
         .about("requested_by", Requester::Applicant.name())
         .about("first_factor", shown);
     work.go(asked, judged)?;
-    if look_whether_eligible(&mut work)? {
+    if look_whether_eligible(&mut work, Looked::Whole)? {
         let reason = work.row.reason.clone().unwrap_or_default();
         let event = Event::refused(work.now.wall_ms, "enrol.rejected", caller.actor.clone(), reason);
         app.refuse(event.about("user_ref", &owner.user_ref))?;

@@ -2,6 +2,7 @@
 //! organisations and up to their own level (BIND-35, BIND-37, D-54).
 
 use domain::enrol::{Level, Refusal, Vetter};
+use domain::event::Event;
 use domain::names::UserName;
 use domain::role::Right;
 use domain::token::{Id, Lifecycle};
@@ -11,13 +12,15 @@ use super::applicant;
 use super::work::{Doing, Work};
 use crate::appliance::Appliance;
 use crate::flows::push::check_device;
-use crate::flows::{Caller, FlowError, OPERATOR, operators, phones};
+use crate::flows::{Caller, FlowError, OPERATOR, handle, operators, phones};
 use crate::store::enrolment::EnrolmentRow;
 use crate::store::push_device;
 use crate::store::token::{self, TokenRow};
 
 /// Who root is as a vetter: no user.
 const NOBODY: Id = [0; 16];
+/// Why somebody does not see an enrolment.
+const NOT_THEIRS: &str = "enrol.not_theirs";
 
 /// Level of a user's tokens, number and phones in use: what a registration authority may vouch for (BIND-35).
 ///
@@ -53,7 +56,7 @@ pub(super) fn check_records(app: &Appliance, tokens: &[TokenRow]) -> Result<(), 
     let states = app.hsm.mac(MacPurpose::State, states)?;
     for ((row, record), state) in tokens.iter().zip(records).zip(states) {
         if record != row.record_mac || state != row.state_mac {
-            return Err(FlowError::Tampered { what: "the record", which: row.serial.to_string() });
+            return Err(app.changed_token("the record", row));
         }
     }
     Ok(())
@@ -74,6 +77,27 @@ fn somebody_vets(app: &Appliance, target: Level) -> Result<bool, FlowError> {
 /// that the configuration sets (BIND-37, B.2).
 pub(super) fn works_for(app: &Appliance, caller: &Caller, right: Right, organisation: &str) -> bool {
     operators::reach(app, caller, right).includes(organisation)
+}
+
+/// The organisations that a caller is held to; none for who works for all.
+pub(super) fn own_organisations(app: &Appliance, caller: &Caller, right: Right) -> Option<Vec<String>> {
+    operators::reach(app, caller, right).names()
+}
+
+/// The event of somebody who asks for an enrolment that is not theirs; they learn no more than of one that there is not.
+///
+/// # Errors
+/// When the store cannot answer.
+pub(super) fn not_theirs(
+    app: &Appliance,
+    caller: &Caller,
+    doing: &'static str,
+    row: &EnrolmentRow,
+) -> Result<FlowError, FlowError> {
+    let which = handle(&row.order.id);
+    let event = Event::refused(app.clock.now().wall_ms, doing, caller.actor.clone(), NOT_THEIRS);
+    app.refuse_seldom(&which, event.about("enrolment", which.as_str()))?;
+    Ok(FlowError::NotFound("enrolment"))
 }
 
 /// Whether a caller may see an enrolment: its user, its application, and who reads enrolments, within the organisation.
@@ -135,7 +159,7 @@ impl Work<'_> {
     /// authority with the applicant at the desk.
     ///
     /// # Errors
-    /// [`FlowError::NotFound`] alike for who may not see it; [`FlowError::Forbidden`], which is an event.
+    /// [`FlowError::NotFound`] alike for who may not see it, and [`FlowError::Forbidden`]; each is an event.
     pub(super) fn for_applicant(&mut self, doing: &'static str) -> Result<(), FlowError> {
         let (app, caller) = (self.app, self.caller);
         let rights = caller.rights;
@@ -157,7 +181,7 @@ impl Work<'_> {
             self.row.application == caller.application
         };
         if !theirs {
-            return Err(FlowError::NotFound("enrolment"));
+            return Err(not_theirs(app, caller, doing, &self.row)?);
         }
         Ok(())
     }

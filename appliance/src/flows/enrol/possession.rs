@@ -284,7 +284,7 @@ fn try_token(work: &Work<'_>, row: &TokenRow, otp: &str) -> Result<Tried, FlowEr
         Some(Matched::Miss { next_mac }) => {
             Tried { reason: Some(Reason::Wrong), next: Some((plan.refusal, *next_mac)) }
         }
-        Some(Matched::Tampered { what }) => return Err(question::tampered(row, *what)),
+        Some(Matched::Tampered { what }) => return Err(question::tampered(app, row, *what)),
         None => return Err(hsm::HsmError::Protocol.into()),
     })
 }
@@ -318,15 +318,37 @@ fn token_shown(
         })?;
         return super::bind::go_on(app, caller, saved);
     }
-    let locked = next.as_ref().is_some_and(|(next, _)| next.is_locked(&work.now));
-    let (limits, now) = (app.config.limits, work.now);
-    app.store.write(move |w| {
-        if let Some((next, mac)) = &next {
-            token::put_state(w, &row, next, mac)?;
-        }
-        count_failure(w, &limits, &owner, &application, &now).map(drop)
+    let last = count_wrong(&work, row, next)?;
+    missed(work, doing, last)
+}
+
+/// Counts a wrong code at the user, and at a token of the user's: one in stock is nobody's to lock. True when it was the
+/// last one.
+///
+/// # Errors
+/// [`StoreError::Changed`] when somebody else has moved the token: the code is counted at the user, and nothing is said
+/// of it. When the store cannot answer.
+fn count_wrong(
+    work: &Work<'_>,
+    row: TokenRow,
+    next: Option<(MovingState, [u8; 32])>,
+) -> Result<bool, FlowError> {
+    let (limits, now, owner) = (work.app.config.limits, work.now, work.owner.id);
+    let application = work.caller.application;
+    let own = row.user_id.is_some();
+    let next = next.filter(|_| own);
+    let locked = next.as_ref().is_some_and(|(next, _)| next.is_locked(&now));
+    let (still, last) = work.app.store.write(move |w| {
+        let still = match &next {
+            Some((next, mac)) => token::put_state(w, &row, next, mac)?,
+            None => true,
+        };
+        Ok((still, count_failure(w, &limits, &owner, &application, &now)?))
     })?;
-    missed(work, doing, locked)
+    if !still {
+        return Err(StoreError::Changed("the token").into());
+    }
+    Ok(if own { locked } else { last })
 }
 
 /// A wrong code: the refusal is an event, and the last one ends a vetting that is under way (BIND-39).
@@ -419,10 +441,13 @@ fn phone_shown(mut work: Work<'_>, moment: Moment, id: &Id, otp: &str) -> Result
     let next = row.progress.missed(&app.terms(row.authenticator.as_deref()));
     let last = next.state == Asked::Exhausted;
     let (limits, now) = (app.config.limits, work.now);
-    app.store.write(move |w| {
-        challenge::put_progress(w, &row, &next, &asked.next_mac, at)?;
-        count_failure(w, &limits, &owner, &application, &now).map(drop)
+    let still = app.store.write(move |w| {
+        let still = challenge::put_progress(w, &row, &next, &asked.next_mac, at)?;
+        count_failure(w, &limits, &owner, &application, &now).map(|_| still)
     })?;
+    if !still {
+        return Err(StoreError::Changed("the challenge").into());
+    }
     missed(work, doing, last)
 }
 
@@ -449,16 +474,9 @@ pub(super) fn vouched_by(
     match (reason, next) {
         (None, Some((next, mac))) => Ok((row, next, mac)),
         (_, next) => {
-            let (limits, now, owner) = (app.config.limits, work.now, work.owner.id);
-            let application = work.caller.application;
             let about =
                 Doing::new("enrol.proof_checked", Activity::VetProof).about("token", row.serial.as_str());
-            app.store.write(move |w| {
-                if let Some((next, mac)) = &next {
-                    token::put_state(w, &row, next, mac)?;
-                }
-                count_failure(w, &limits, &owner, &application, &now).map(drop)
-            })?;
+            count_wrong(work, row, next)?;
             Err(work.refuse(about, Refusal::NotShown)?)
         }
     }

@@ -1,6 +1,9 @@
 //! A factor is asked for, and whether its user may have it (B.5.6, 1 to 3; BIND-02 to BIND-07, BIND-12).
 
-use domain::enrol::{Activity, Channel, Factor, Level, Method, Order, Progress, Refusal, Requester, State};
+use domain::enrol::{
+    Activity, Channel, Factor, Level, Method, Order, Product, Progress, Refusal, Requester, State,
+};
+use domain::event::Event;
 use domain::names::UserName;
 use domain::role::Right;
 use domain::token::Id;
@@ -12,12 +15,14 @@ use super::work::{Doing, Work, check_line};
 use super::{applicant, people};
 use crate::appliance::Appliance;
 use crate::config::enrolment::is_organisation;
-use crate::flows::{Caller, FlowError, OPERATOR, users};
+use crate::flows::{Caller, FlowError, OPERATOR, organisation, users};
 use crate::store::enrolment::{self, EnrolmentRow};
 use crate::store::user::UserRow;
 
 /// Longest text of what a request says, in characters.
 const TEXT_MAX: usize = 128;
+/// Milliseconds of a day.
+const DAY_MS: i64 = 24 * 3_600_000;
 /// Factors that a user may have, the password included (BIND-01).
 const FACTORS_MAX: u8 = 9;
 
@@ -33,6 +38,9 @@ pub struct Info {
     pub name: Option<String>,
     /// E-mail address.
     pub email: Option<String>,
+    /// The organisation that the request names, whatever that counts for.
+    #[serde(default)]
+    pub organisation: Option<String>,
     /// The login somewhere else by which the first factor was shown.
     pub evidence: Option<Evidence>,
 }
@@ -60,7 +68,7 @@ pub struct NewRequest {
     pub factor_index: u8,
     /// How the request came in; a desk's own is [`Channel::Desk`] (BIND-03).
     pub channel: Option<Channel>,
-    /// Whose registration authorities may vet.
+    /// Whose registration authorities may vet, as the request says it.
     pub organisation: Option<String>,
     /// What is said of the user.
     pub info: Info,
@@ -159,7 +167,8 @@ pub(super) fn new_row(order: Order, application: Id, organisation: String, now_m
 ///
 /// # Errors
 /// [`FlowError::NotFound`] without such a user; [`FlowError::Enrol`] without a first factor (BIND-06) or for a method
-/// that is not enabled, which is an event; [`FlowError::Invalid`].
+/// that is not enabled, and [`FlowError::RateLimited`] for a user in whose name too many were asked for in a day; each is an
+/// event. [`FlowError::Invalid`].
 pub fn request(app: &Appliance, caller: &Caller, new: NewRequest) -> Result<View, FlowError> {
     let by = requester(app, caller, &new)?;
     check_texts(&new)?;
@@ -186,9 +195,11 @@ pub fn request(app: &Appliance, caller: &Caller, new: NewRequest) -> Result<View
         policy: app.config.enrol.policy.version.clone(),
     };
     let id = order.id;
-    let organisation = new.organisation.clone().unwrap_or_default();
+    let organisation = counting(app, by, &owner, &new)?;
     let mut row = new_row(order, caller.application, organisation, app.clock.now().wall_ms);
-    row.info = Some(seal(app, &owner, &id, &new.info)?);
+    let mut info = new.info.clone();
+    info.organisation.clone_from(&new.organisation);
+    row.info = Some(seal(app, &owner, &id, &info)?);
     let mut work = Work::begin(app, caller, &owner, row, Some(guard))?;
     let doing = || Doing::new("enrol.requested", Activity::Request).about("channel", channel.name());
     if !app.config.enrol.methods.contains(&new.method) {
@@ -197,6 +208,15 @@ pub fn request(app: &Appliance, caller: &Caller, new: NewRequest) -> Result<View
     let right = if caller.rights.has(Right::RequestEnrolment) { Right::RequestEnrolment } else { Right::Vet };
     if !people::works_for(app, caller, right, &work.row.organisation) {
         return Err(work.refuse(doing(), Refusal::OutOfScope)?);
+    }
+    let since = work.now.steady_ms.saturating_sub(DAY_MS);
+    let user = owner.id;
+    if by.is_self()
+        && app.store.read(|c| enrolment::asked_since(c, &user, since))? >= app.config.enrol.day_max as usize
+    {
+        let event = Event::refused(work.now.wall_ms, "enrol.requested", caller.actor.clone(), "limited");
+        app.refuse_seldom(&owner.user_ref, event.about("user_ref", &owner.user_ref))?;
+        return Err(FlowError::RateLimited);
     }
     let first_factor = by == Requester::Applicant || new.info.evidence.is_some();
     let mut asked =
@@ -207,11 +227,25 @@ pub fn request(app: &Appliance, caller: &Caller, new: NewRequest) -> Result<View
     }
     let judged = Progress::requested(&work.row.order, first_factor, &work.now);
     work.go(asked, judged)?;
-    look_whether_eligible(&mut work)?;
+    look_whether_eligible(&mut work, Looked::UnderWay)?;
     // Who asks is told at once: a message for each refusal would let anybody spend the modem's time.
     let row = work.commit(|_| Ok(()))?;
     app.bell.ring();
     view::of(app, caller, row)
+}
+
+/// The organisation that counts: the one that an operator has said of the user, else the word of a registration authority,
+/// an operator, or an application that brings a login somewhere else. What an applicant types is a claim, no more.
+fn counting(app: &Appliance, by: Requester, owner: &UserRow, new: &NewRequest) -> Result<String, FlowError> {
+    if let Some(said) = organisation::of(app, &owner.id)? {
+        return Ok(said);
+    }
+    let word = match by {
+        Requester::Desk | Requester::Organisation => true,
+        Requester::Application => new.info.evidence.is_some(),
+        Requester::Applicant => false,
+    };
+    Ok(new.organisation.clone().filter(|_| word).unwrap_or_default())
 }
 
 fn seal(app: &Appliance, owner: &UserRow, id: &Id, info: &Info) -> Result<Vec<u8>, FlowError> {
@@ -233,22 +267,28 @@ pub(super) fn info(app: &Appliance, owner: &UserRow, row: &EnrolmentRow) -> Resu
     })
 }
 
+/// What it is that is looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Looked {
+    /// An enrolment that goes on from here.
+    UnderWay,
+    /// One that is whole with this act: who ordered the letter has looked whether the user is one of ours.
+    Whole,
+}
+
 /// Why a user may not have another factor now; none who may (BIND-12).
-fn hindrance(work: &Work<'_>) -> Result<Option<&'static str>, FlowError> {
+fn hindrance(work: &Work<'_>, looked: Looked) -> Result<Option<&'static str>, FlowError> {
     let (app, rules) = (work.app, &work.app.config.enrol);
     if work.owner.state != users::ACTIVE {
         return Ok(Some("account"));
     }
-    // Who ordered a letter to its user has looked whether the user is one of ours.
-    let by_organisation = work.row.order.method != Method::Letter && !rules.organisations.is_empty();
-    if by_organisation && !rules.organisations.contains(&work.row.organisation) {
+    if looked == Looked::Whole {
+        return Ok(None);
+    }
+    if !rules.organisations.is_empty() && !rules.organisations.contains(&work.row.organisation) {
         return Ok(Some("organisation"));
     }
     let (user, id) = (work.owner.id, work.row.order.id);
-    // A letter's enrolment is never under way.
-    if work.row.order.method == Method::Letter {
-        return Ok(None);
-    }
     let open = app.store.read(|c| enrolment::open_count(c, &user, &id))?;
     Ok((open >= rules.open_max as usize).then_some("quota"))
 }
@@ -257,9 +297,9 @@ fn hindrance(work: &Work<'_>) -> Result<Option<&'static str>, FlowError> {
 ///
 /// # Errors
 /// When the HSM or the store cannot answer.
-pub(super) fn look_whether_eligible(work: &mut Work<'_>) -> Result<bool, FlowError> {
+pub(super) fn look_whether_eligible(work: &mut Work<'_>, looked: Looked) -> Result<bool, FlowError> {
     let policy = work.app.config.enrol.policy.version.clone();
-    let hindrance = hindrance(work)?;
+    let hindrance = hindrance(work, looked)?;
     match hindrance {
         None => {
             let judged = work.progress().eligible(&work.now);
@@ -287,17 +327,16 @@ pub fn select(
     caller: &Caller,
     id: &Id,
     factor: Factor,
-    product: Option<&str>,
+    product: Option<&Product>,
 ) -> Result<View, FlowError> {
     let mut work = Work::open(app, caller, id)?;
     work.for_applicant("enrol.factor_selected")?;
-    product.map_or(Ok(()), |product| check_line("product", product, TEXT_MAX))?;
     let by = if caller.actor.kind == OPERATOR { "registration_authority" } else { "applicant" };
     let mut doing = Doing::new("enrol.factor_selected", Activity::Selection)
         .about("factor", factor.name())
         .about("selected_by", by);
     if let Some(product) = product {
-        doing = doing.input(product.as_bytes()).about("product", product);
+        doing = doing.input(product.as_str().as_bytes()).about("product", product.as_str());
     }
     let judged = work.progress().selected(&work.rules(), factor);
     work.go(doing, judged)?;

@@ -4,13 +4,13 @@ use domain::enrol::Activity;
 use domain::role::Right;
 use domain::token::Id;
 
-use super::people::works_for;
+use super::people::{own_organisations, works_for};
 use super::view::{self, View};
 use super::work::{Doing, PLACE_MAX, Work, check_line};
 use crate::appliance::Appliance;
 use crate::config::enrolment::is_organisation;
 use crate::flows::{Caller, FlowError, OPERATOR, handle};
-use crate::store::appointment::{self, AppointmentRow};
+use crate::store::appointment::{self, AppointmentRow, Filter};
 use crate::store::{StoreError, Writing, event};
 
 /// Longest appointment, in minutes.
@@ -79,21 +79,26 @@ pub fn offer(app: &Appliance, caller: &Caller, new: NewAppointment) -> Result<Ap
     Ok(row)
 }
 
-/// Times that lie ahead: all of them for registration authorities, the free ones for others.
+/// Times that lie ahead: all of their organisations' for registration authorities, the free ones for others; `applicants`
+/// keeps to those that applicants of this organisation can take.
 ///
 /// # Errors
 /// [`FlowError::Tampered`]; when the HSM or the store cannot answer.
-pub fn list(app: &Appliance, caller: &Caller) -> Result<Vec<AppointmentRow>, FlowError> {
-    if !caller.rights.has(Right::Vet) {
+pub fn list(
+    app: &Appliance,
+    caller: &Caller,
+    applicants: Option<&str>,
+) -> Result<Vec<AppointmentRow>, FlowError> {
+    let vets = caller.rights.has(Right::Vet);
+    if !vets {
         caller.need(app, Right::RequestEnrolment)?;
     }
-    let now = app.clock.now().wall_ms;
-    let rows = app.store.read(|c| appointment::list(c, now, LIST_MAX))?;
-    let shown = |row: &AppointmentRow| {
-        (row.enrolment.is_none() || caller.rights.has(Right::Vet))
-            && works_for(app, caller, Right::Vet, &row.organisation)
-    };
-    rows.into_iter().filter(shown).map(|row| checked(app, row)).collect()
+    let fitting = applicants.map(|own| vec![String::new(), own.to_owned()]);
+    let organisations = fitting.or_else(|| own_organisations(app, caller, Right::Vet));
+    let filter = Filter { from: app.clock.now().wall_ms, free: !vets, organisations, limit: LIST_MAX };
+    let rows = app.store.read(|c| appointment::list(c, &filter))?;
+    let own = rows.into_iter().filter(|row| works_for(app, caller, Right::Vet, &row.organisation));
+    own.map(|row| checked(app, row)).collect()
 }
 
 /// The appointment of an enrolment.

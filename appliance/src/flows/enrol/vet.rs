@@ -6,6 +6,7 @@ use domain::token::Id;
 
 use super::end::{self, Unused};
 use super::identity::{Identity, LAST_MAX};
+use super::request::Looked;
 use super::view::{self, View};
 use super::work::{Doing, Work, check_line};
 use super::{code, notice, request};
@@ -48,7 +49,7 @@ pub fn begin(app: &Appliance, caller: &Caller, beginning: &Beginning) -> Result<
     let mut work = Work::open_as_it_is(app, caller, &found)?;
     let own = work.vetter("enrol.vetting")?;
     let vetter = Vetter { level: beginning.shown.map_or(own.level, |shown| shown.min(own.level)), ..own };
-    let by_code = work.row.order.method.needs_code() && work.row.order.by.is_self();
+    let by_code = work.row.order.needs_code();
     if by_code && beginning.code.is_none() {
         return Err(work.refuse(Doing::new("enrol.vetting", Activity::Vet), Refusal::UnknownCode)?);
     }
@@ -76,7 +77,7 @@ pub(super) fn commence(
     let other_policy = work.row.order.policy != work.app.config.enrol.policy.version;
     let waits = work.progress().state.is_open() && work.progress().state < State::Vetting && !work.is_over();
     let again = waits && (other_policy || work.progress().is_stale(&work.now));
-    if again && request::look_whether_eligible(work)? {
+    if again && request::look_whether_eligible(work, Looked::UnderWay)? {
         return Ok(true);
     }
     let judged = work.progress().vetting(&work.rules(), vetter);

@@ -1,12 +1,13 @@
 //! Enrolments as people may see them (BIND-37, BIND-41).
 
-use domain::enrol::State;
+use domain::enrol::{Method, State};
 use domain::role::Right;
 use domain::token::Id;
 
+use super::applicant;
 use super::identity::Identity;
 use super::number;
-use super::people::{sees, works_for};
+use super::people::{not_theirs, own_organisations, sees, works_for};
 use super::request::{self, Info};
 use super::schedule;
 use super::work::{check, find, remark_of};
@@ -14,7 +15,8 @@ use crate::appliance::Appliance;
 use crate::flows::push::device;
 use crate::flows::{Caller, FlowError, OPERATOR};
 use crate::store::appointment::AppointmentRow;
-use crate::store::enrolment::{self, EnrolmentRow, Filter};
+use crate::store::enrolment::{self, EnrolmentRow};
+use crate::store::enrolment_list::{self, Filter, Place, Sequence};
 use crate::store::user::UserRow;
 use crate::store::vetting::{self, StepRow};
 use crate::store::{push_device, token, user};
@@ -111,7 +113,7 @@ fn seen(app: &Appliance, caller: &Caller, id: &Id) -> Result<EnrolmentRow, FlowE
         caller.need(app, Right::ReadEnrolments)?;
     }
     let row = find(app, id)?;
-    if sees(app, caller, &row)? { Ok(row) } else { Err(FlowError::NotFound("enrolment")) }
+    if sees(app, caller, &row)? { Ok(row) } else { Err(not_theirs(app, caller, "enrol.shown", &row)?) }
 }
 
 /// Which enrolments to list.
@@ -119,25 +121,44 @@ fn seen(app: &Appliance, caller: &Caller, id: &Id) -> Result<EnrolmentRow, FlowE
 pub struct Wanted {
     /// Only of this user.
     pub user: Option<Id>,
-    /// Only in this state.
-    pub state: Option<State>,
-    /// Only those after this one.
-    pub after: Option<Id>,
-    /// As many at the most are looked at.
+    /// Only in one of these states.
+    pub states: Option<Vec<State>>,
+    /// Only by one of these methods.
+    pub methods: Option<Vec<Method>>,
+    /// In which order, and after which one.
+    pub sequence: Sequence,
+    /// As many at the most.
     pub limit: usize,
 }
 
-/// Enrolments that the caller may see, in the order of their requests, and what to go on after.
+/// Enrolments that the caller may see, and the sequence to go on with after them.
 ///
 /// # Errors
 /// [`FlowError::Forbidden`]; [`FlowError::Tampered`].
-pub fn list(app: &Appliance, caller: &Caller, wanted: &Wanted) -> Result<(Vec<View>, Option<Id>), FlowError> {
+pub fn list(
+    app: &Appliance,
+    caller: &Caller,
+    wanted: Wanted,
+) -> Result<(Vec<View>, Option<Sequence>), FlowError> {
     if !caller.rights.has(Right::RequestEnrolment) {
         caller.need(app, Right::ReadEnrolments)?;
     }
-    let Wanted { user, state, after, limit } = *wanted;
-    let rows = app.store.read(|c| enrolment::list(c, &Filter { user, state, after, limit }))?;
-    let next = (rows.len() == limit).then(|| rows.last().map(|row| row.order.id)).flatten();
+    let Wanted { user, states, methods, sequence, limit } = wanted;
+    let reads = caller.rights.has(Right::ReadEnrolments);
+    let filter = Filter {
+        user,
+        states,
+        methods,
+        organisations: own_organisations(app, caller, Right::ReadEnrolments).filter(|_| reads),
+        application: (!reads && !applicant::is_user(caller)).then_some(caller.application),
+        sequence,
+        limit,
+    };
+    let rows = app.store.read(|c| enrolment_list::list(c, &filter))?;
+    let next = rows.last().filter(|_| rows.len() == limit).map(|last| match sequence {
+        Sequence::AsAsked(_) => Sequence::AsAsked(Some(last.order.id)),
+        Sequence::OpenFirst(_) => Sequence::OpenFirst(Some(Place::of(last))),
+    });
     let mut views = Vec::new();
     for row in rows {
         if sees(app, caller, &row)? {
@@ -177,7 +198,7 @@ pub fn vetted(app: &Appliance, caller: &Caller, id: &Id) -> Result<Identity, Flo
     caller.need(app, Right::ReadContacts)?;
     let row = find(app, id)?;
     if !works_for(app, caller, Right::ReadContacts, &row.organisation) {
-        return Err(FlowError::NotFound("enrolment"));
+        return Err(not_theirs(app, caller, "enrol.identity_read", &row)?);
     }
     let owner = owner_of(app, &row)?;
     let identity = Identity::load(app, &owner, id)?.ok_or(FlowError::NotFound("record of an identity"))?;

@@ -1,10 +1,13 @@
 //! What vouches in place of a person: an assertion that a trusted application brings, or an own token that is vetted
 //! already (BIND-15, BIND-33).
 
-use domain::enrol::{Activity, Check, Level, ProofKind};
+use domain::canonical::Canonical;
+use domain::enrol::{Activity, Check, Level, ProofKind, Refusal};
+use domain::event::Event;
 use domain::names::Serial;
 use domain::role::Right;
 use domain::token::Id;
+use hsm::{HsmError, MacPurpose};
 
 use super::bind;
 use super::end::Unused;
@@ -16,11 +19,13 @@ use super::vet::commence;
 use super::view::{self, View};
 use super::work::{Doing, Work, check_line};
 use crate::appliance::Appliance;
-use crate::flows::{Caller, FlowError};
-use crate::store::{StoreError, token, vetting};
+use crate::flows::{Caller, FlowError, handle};
+use crate::store::{StoreError, assertion, token, vetting};
 
 /// Longest text of an assertion, in characters.
 const TEXT_MAX: usize = 128;
+/// How far the clock of who vouches may be ahead of ours, in milliseconds.
+const SKEW_MS: i64 = 60_000;
 
 /// Writes down who vouches, and that the applicant is vetted.
 fn vetted(work: &mut Work<'_>, kind: ProofKind, level: Level, by: &str) -> Result<Vec<u8>, FlowError> {
@@ -51,7 +56,8 @@ fn not_eligible(mut work: Work<'_>) -> Result<View, FlowError> {
 /// The assertion of an electronic identity, as a trusted application delivers it.
 ///
 /// # Errors
-/// [`FlowError::Forbidden`] without the right to say who somebody is; [`FlowError::Enrol`].
+/// [`FlowError::Forbidden`] without the right to say who somebody is; [`FlowError::Enrol`]: [`Refusal::AssertionStale`],
+/// [`Refusal::AssertionUsed`] and others, which are events; [`FlowError::Invalid`].
 pub fn by_assertion(
     app: &Appliance,
     caller: &Caller,
@@ -64,14 +70,45 @@ pub fn by_assertion(
     check_line("id", &evidence.id, TEXT_MAX)?;
     let mut work = Work::open(app, caller, id)?;
     work.for_applicant("enrol.vetting")?;
+    let mark = fresh(&work, evidence)?;
     if commence(&mut work, None, None)? {
         return not_eligible(work);
     }
     let by = format!("{} {}", evidence.issuer, evidence.id);
     let sealed = vetted(&mut work, ProofKind::EidAssertion, level, &by)?;
     let (enrolment, at) = (*id, work.now.steady_ms);
-    let row = work.commit(move |w| vetting::put_identity(w, &enrolment, &sealed, at))?;
+    let until = at.saturating_add(max_age(app)).saturating_add(2 * SKEW_MS);
+    let row = work.commit(move |w| {
+        assertion::use_up(w, &mark, until, at)?;
+        vetting::put_identity(w, &enrolment, &sealed, at)
+    })?;
     bind::go_on(app, caller, row)
+}
+
+/// How old an assertion may be, in milliseconds.
+fn max_age(app: &Appliance) -> i64 {
+    i64::try_from(app.config.enrol.assertion_max_age_ms).unwrap_or(i64::MAX)
+}
+
+/// Whether an assertion is of now, and vouches for the first time; its mark.
+fn fresh(work: &Work<'_>, evidence: &Evidence) -> Result<[u8; 32], FlowError> {
+    let app = work.app;
+    let doing = || Doing::new("enrol.vetting", Activity::Vet);
+    let at: jiff::Timestamp = evidence
+        .at
+        .parse()
+        .map_err(|_| FlowError::Invalid("at: must be a time as RFC 3339 writes it".to_owned()))?;
+    let age = work.now.wall_ms.saturating_sub(at.as_millisecond());
+    if age > max_age(app) || age < -SKEW_MS {
+        return Err(work.refuse(doing(), Refusal::AssertionStale)?);
+    }
+    let named = Canonical::new("countersign assertion 1").text(&evidence.issuer).text(&evidence.id).finish();
+    let macs = app.hsm.mac(MacPurpose::Lookup, vec![named])?;
+    let mark = *macs.first().ok_or(HsmError::Protocol)?;
+    if app.store.read(|c| assertion::is_used(c, &mark))? {
+        return Err(work.refuse(doing(), Refusal::AssertionUsed)?);
+    }
+    Ok(mark)
 }
 
 /// A code of an own token: the level that comes out is that of the token at the most.
@@ -90,6 +127,9 @@ pub fn by_token(
     work.for_applicant("enrol.vetting")?;
     if app.admit(caller, &work.owner, &work.now)?.is_err() {
         app.match_decoy("")?;
+        let refused = Event::refused(work.now.wall_ms, "enrol.vetting", caller.actor.clone(), "limited");
+        let about = refused.about("user_ref", &work.owner.user_ref).about("enrolment", handle(id));
+        app.refuse_seldom(&work.owner.user_ref, about)?;
         return Err(FlowError::RateLimited);
     }
     if commence(&mut work, None, None)? {

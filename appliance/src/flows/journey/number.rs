@@ -12,7 +12,7 @@ use super::kept::Walk;
 use crate::config::people::{After, Requirement, SmsAuthenticator};
 use crate::flows::phones::{self, SUSPENDED};
 use crate::flows::sending::{Sending, To};
-use crate::flows::{FlowError, challenge as sent, handle, letters, users};
+use crate::flows::{FlowError, challenge as sent, enrol, handle, letters, users};
 use crate::store::{challenge, event, letter, outbox, phone};
 
 const INVALID_NUMBER: &str = "register.error.validation.invalid.phonenumber";
@@ -35,7 +35,9 @@ impl Walk<'_> {
         let shown = self.kept.journey.evidence.contains(&Evidence::Otp);
         let iak = registration.iak_required || !shown;
         let owner = self.user()?.clone();
-        if iak && !letters::is_usable(self.app, &owner.id, Kind::SmsIak)? {
+        if iak && !enrol::letters_count(self.app) {
+            self.kept.journey.on();
+        } else if iak && !letters::is_usable(self.app, &owner.id, Kind::SmsIak)? {
             self.kept.journey.no_letter();
         } else {
             self.kept.journey.number_wanted(Rule::First { iak });
@@ -62,6 +64,10 @@ impl Walk<'_> {
             return Ok(());
         }
         let iak = own.required_for_registration.contains(&Requirement::Iak);
+        if iak && !enrol::letters_count(self.app) {
+            self.kept.journey.fail("registration.not_supported");
+            return Ok(());
+        }
         let owner = self.user()?.clone();
         if iak && !letters::is_usable(self.app, &owner.id, Kind::SmsIak)? {
             self.kept.journey.no_letter();

@@ -7,7 +7,7 @@ use hsm::MacPurpose;
 
 use super::{Address, Step, about, conflict};
 use crate::appliance::Appliance;
-use crate::flows::{Caller, FlowError, tokens};
+use crate::flows::{Caller, FlowError, enrol, tokens};
 use crate::store::letter::{self, LetterRow};
 use crate::store::token::TokenRow;
 use crate::store::user::UserRow;
@@ -55,14 +55,21 @@ fn token_to_show(app: &Appliance, owner: &UserRow) -> Result<TokenRow, FlowError
 /// Orders a letter; an open one of the same kind is superseded (MOB-32).
 ///
 /// # Errors
-/// [`FlowError::Conflict`] for a letter by post to a user without an address (MOB-27), and for a QR code without a
-/// token whose secret may be shown.
+/// [`FlowError::Conflict`] for a letter by post to a user without an address (MOB-27), for a QR code without a token whose
+/// secret may be shown, and for a key where the method `letter` is off, which is an event (BIND-33).
 pub fn order(
     app: &Appliance,
     caller: &Caller,
     owner: &UserRow,
     new: &NewOrder,
 ) -> Result<LetterRow, FlowError> {
+    if new.kind == Kind::SmsIak && !enrol::letters_count(app) {
+        let at = app.clock.now().wall_ms;
+        let refused = Event::refused(at, "letter.ordered", caller.actor.clone(), "method_disabled");
+        app.refuse_seldom(&owner.user_ref, refused.about("user_ref", &owner.user_ref))?;
+        let text = "letter.disabled: keys of letters count for nothing: see enrol.methods.letter";
+        return Err(FlowError::Conflict(text.to_owned()));
+    }
     need_address(owner, new)?;
     let token = match new.kind {
         Kind::SmsIak => None,

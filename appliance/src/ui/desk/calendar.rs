@@ -58,7 +58,7 @@ fn form(here: &Here<'_>) -> Result<Sheet, FlowError> {
         Field::line(page, "place", "enrol-field-place"),
         Field::line(page, "organisation", "enrol-fact-organisation").optional().at_most(64),
     ];
-    let slots = enrol::appointments(here.app, &here.clerk.caller)?;
+    let slots = enrol::appointments(here.app, &here.clerk.caller, None)?;
     let cards = slots.iter().map(|slot| card(page, slot)).collect();
     let none = Some(page.text("enrol-no-times"));
     Ok(Sheet { cards, none, ..sheet.form(PATH, fields, "desk-calendar-go") })

@@ -1,18 +1,19 @@
 //! What is open within the organisations of who sits at the desk, and a request of the desk's own (BIND-03, BIND-37).
 
 use axum::response::{IntoResponse, Redirect, Response};
-use domain::enrol::{Channel, State};
+use domain::enrol::{Channel, Method, State};
 use domain::names::UserName;
 use domain::token::Id;
 
-use super::{Here, pages};
+use super::{HOME, Here, pages};
 use crate::flows::enrol::{self, Info, NewRequest, View, Wanted};
 use crate::flows::{FlowError, handle};
-use crate::ui::enrol::{facts, read_way, way};
+use crate::store::enrolment_list::{Place, Sequence};
+use crate::ui::enrol::{facts, further, read_way, way};
 use crate::ui::page::Page;
 use crate::ui::sheet::{Card, Choice, Field, Given, Link, Sheet};
 
-/// Enrolments in one state that are shown at the most.
+/// Enrolments that are shown at once.
 const SHOWN_MAX: usize = 100;
 /// Which factor it will be.
 const SECOND: u8 = 2;
@@ -24,8 +25,8 @@ pages! {
     request => ask;
 }
 
-/// What the desk has to do first.
-const ORDER: [State; 9] = [
+/// Where the desk has something to do, or will have.
+const OPEN: [State; 9] = [
     State::Active,
     State::Bound,
     State::Vetted,
@@ -43,6 +44,9 @@ pub(super) fn told(page: &Page, view: &View) -> Vec<(String, String)> {
     let said = [("enrol-field-name", &view.info.name), ("field-email", &view.info.email)];
     let said = said.into_iter().filter_map(|(key, text)| Some((page.text(key), text.clone()?)));
     told.extend(said);
+    if let Some(claimed) = view.info.organisation.as_ref().filter(|one| **one != view.row.organisation) {
+        told.push((page.text("desk-fact-claims"), claimed.clone()));
+    }
     told.push((page.text("enrol-fact-way"), way(page, view.row.order.method, view.row.order.target)));
     told.extend(facts(page, view));
     let [vetter, second] = &view.vetters;
@@ -66,17 +70,23 @@ fn card(page: &Page, view: &View) -> Card {
     Card { heading: user, facts, note: None, links: vec![open], about: String::new(), others: Vec::new() }
 }
 
-fn open(here: &Here<'_>, _: Option<&Id>, _: &Given, _: bool) -> Result<Response, FlowError> {
+fn open(here: &Here<'_>, _: Option<&Id>, given: &Given, _: bool) -> Result<Response, FlowError> {
+    let wanted = Wanted {
+        states: Some(OPEN.to_vec()),
+        methods: Some(Method::ALL.iter().copied().filter(|method| method.needs_person()).collect()),
+        sequence: Sequence::OpenFirst(given.of("after").and_then(Place::parse)),
+        limit: SHOWN_MAX,
+        ..Wanted::default()
+    };
+    let (views, next) = enrol::list(here.app, &here.clerk.caller, wanted)?;
     let mut sheet = here.sheet("desk-list", "desk-list-intro");
-    for state in ORDER {
-        let wanted = Wanted { state: Some(state), limit: SHOWN_MAX, ..Wanted::default() };
-        let (views, _) = enrol::list(here.app, &here.clerk.caller, &wanted)?;
-        let at_desk = views
-            .iter()
-            .filter(|view| view.row.order.method.needs_person() && view.row.progress.state == state);
-        sheet.cards.extend(at_desk.map(|view| card(&sheet.page, view)));
-    }
+    // One whose time is over is shown no more, though nobody has written its end yet.
+    let open = views.iter().filter(|view| OPEN.contains(&view.row.progress.state));
+    sheet.cards = open.map(|view| card(&sheet.page, view)).collect();
     sheet.none = Some(sheet.page.text("desk-none"));
+    if let Some(href) = further(HOME, next) {
+        sheet = sheet.link(href, "enrol-further", "second");
+    }
     Ok(sheet.answer())
 }
 

@@ -87,7 +87,7 @@ impl Here<'_> {
 fn door(app: &Appliance) -> Option<(&str, &str)> {
     let people = &app.config.people.pages;
     let vets = app.config.enrol.methods.iter().any(|method| method.needs_person());
-    let (flow, url) = (people.login_flow.as_deref()?, people.public_url.as_deref()?);
+    let (flow, url) = (app.config.desk_login()?, people.public_url.as_deref()?);
     vets.then_some((flow, url))
 }
 

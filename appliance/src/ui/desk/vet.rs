@@ -2,7 +2,7 @@
 //! for another one is refused, and is an event (BIND-34 to BIND-36).
 
 use axum::response::{IntoResponse, Redirect, Response};
-use domain::enrol::{Factor, Method, ProofKind, Refusal, State};
+use domain::enrol::{Factor, Method, PRODUCT_MAX, Product, ProofKind, Refusal, State};
 use domain::names::Serial;
 use domain::token::Id;
 
@@ -169,7 +169,9 @@ fn done(here: &Here<'_>, view: &View, step: Step, given: &Given) -> Result<Done,
         }
         Step::Factor => {
             let factor = given.of("type").and_then(Factor::from_name).ok_or_else(|| unfit("type"))?;
-            enrol::select(app, caller, &id, factor, given.of("product"))?;
+            let product = given.of("product").map(Product::parse).transpose();
+            let product = product.map_err(|_| unfit("product"))?;
+            enrol::select(app, caller, &id, factor, product.as_ref())?;
         }
         Step::Possession => return possession(here, view, given),
         Step::Proof => {
@@ -314,7 +316,7 @@ fn fields(
                 label: page.text(&format!("enrol-factor-{}", factor.name())),
             };
             let factors = column.map(|column| factors(here.app, column).map(choice).collect());
-            let product = Field::line(page, "product", "enrol-field-product").at_most(64).optional();
+            let product = Field::line(page, "product", "enrol-field-product").at_most(PRODUCT_MAX).optional();
             (
                 vec![Field::pick(page, "type", "enrol-fact-factor", factors.unwrap_or_default()), product],
                 "ui-continue",

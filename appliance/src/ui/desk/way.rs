@@ -135,7 +135,7 @@ impl At<'_> {
     }
 
     fn before(&self) -> Step {
-        let by_code = self.order.method.needs_code() && self.order.by.is_self();
+        let by_code = self.order.needs_code();
         match self.progress.state {
             _ if !self.order.method.needs_person() => Step::Remote,
             _ if !by_code => Step::Begin,
