@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 use tests::appliance::told;
+use tests::desk::Desk;
 use tests::forms::Visitor;
 use tests::people::enrol;
 use tests::technician::{Bench, HURRIED};
@@ -51,6 +52,23 @@ fn the_quota_of_hardware_tokens_holds_at_the_assignment() {
     assert_eq!(rig.reasons("alice"), ["quota"]);
     assert_eq!(rig.show_token("CST-000002")["state"], "in_stock");
     rig.cli_json(&["token", "assign", "CST-000002", "--user", "bob"]);
+}
+
+/// D-22, BIND-07: a token from stock that there is no room for is refused when it is shown, before anybody is vetted for it.
+/// Red when the quota is looked at once the vetting is done.
+#[test]
+fn nobody_is_vetted_for_a_token_too_many() {
+    let Some(desk) = Desk::open("") else { return };
+    let rig = desk.rig();
+    let _first = desk.authority("ann", 47_301, "CST-000001", 0);
+    let mut second = desk.stocked("CST-000002");
+    let id = desk.ask("ann", "on_premise", 3.0);
+    desk.apply(&id, "factor", &json!({"type": "hardware"})).expect(200);
+    let shown = json!({"serial": "CST-000002", "otp": second.code(6)});
+    let refused = desk.apply(&id, "possession", &shown).expect(409);
+    assert!(refused.text().contains("oath.quota_hard"), "{}", refused.text());
+    assert_eq!(desk.show(&id)["state"], "factor_selected");
+    assert_eq!(rig.reasons("ann").last().map(String::as_str), Some("quota"));
 }
 
 /// The field of the number on the page that a user with a contact phone comes to.

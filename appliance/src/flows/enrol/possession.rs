@@ -17,7 +17,7 @@ use crate::flows::guess::{clear_failures, count_failure};
 use crate::flows::provision::device;
 use crate::flows::question::{self, Try};
 use crate::flows::sending::{Sending, To, place};
-use crate::flows::{Caller, FlowError, challenge as sent, handle, users};
+use crate::flows::{Caller, FlowError, challenge as sent, handle, provision, users};
 use crate::store::challenge::ChallengeRow;
 use crate::store::enrolment_number::{self, NumberRow};
 use crate::store::token::TokenRow;
@@ -206,6 +206,10 @@ fn token_meant(work: &Work<'_>, serial: Option<&Serial>) -> Result<TokenRow, Flo
     };
     let row = found.filter(|row| row.class == class).ok_or(FlowError::NotFound("token"))?;
     usable_for(work, &row)?;
+    // Not only once it is bound: nobody is vetted for a token that there is no room for.
+    if row.user_id.is_none() {
+        provision::room_for(app, work.caller, &work.owner)?;
+    }
     Ok(row)
 }
 
