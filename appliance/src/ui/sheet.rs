@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use askama::Template;
 use axum::http::StatusCode;
 use axum::response::Response;
-use domain::enrol::Refusal;
+use domain::enrol::{Activity, Refusal};
 
 use super::page::{Page, respond};
 use crate::flows::FlowError;
@@ -340,6 +340,7 @@ impl Sheet {
 /// What no page of an enrolment can show.
 pub(super) fn refusal(error: FlowError) -> Result<&'static str, FlowError> {
     Ok(match error {
+        FlowError::Enrol(Refusal::Missing(Activity::Scheduling)) => "enrol.no_appointment",
         FlowError::Enrol(Refusal::WrongState(_) | Refusal::Missing(_) | Refusal::NotApplicable(_)) => {
             "enrol.not_now"
         }

@@ -355,7 +355,8 @@ fn fields(
 
 fn form(here: &Here<'_>, view: &View, step: Step, sent: Option<Sent>) -> Sheet {
     let (title, intro) = (format!("desk-{}-title", step.name()), format!("desk-{}-intro", step.name()));
-    let mut sheet = here.sheet(&title, &intro);
+    let known = step == Step::Proof && view.row.order.method == Method::BulkIssue;
+    let mut sheet = here.sheet(&title, if known { "desk-proof-known-intro" } else { &intro });
     let id = view.row.order.id;
     sheet.facts = told(&sheet.page, view);
     sheet.action = Some(path(&id));
