@@ -18,6 +18,7 @@ mod keyboard;
 mod link;
 mod login;
 mod looks;
+mod methods;
 mod newcomer;
 mod number;
 mod oath;

@@ -11,6 +11,7 @@ use super::base;
 mod beginners;
 mod changes;
 mod desk;
+mod languages;
 mod logins;
 mod own;
 mod phones;
