@@ -138,12 +138,15 @@ fn phones_are_listed_among_all_tokens() {
     let (rig, mut client) = rig("[push]\n");
     let mut expected = Vec::new();
     for user in ["alice", "bob", "carl"] {
-        expected.push(rig.hotp_user(user).serial);
+        expected.push(rig.totp_user(user).serial);
+        expected.push(rig.token(user, &json!({"type": "hotp"})).serial);
         let registered = register(&rig, &mut client, user, ("push", Personality::PingNew));
         let serial = registered.shown["push"]["device"]["serial"].as_str().expect("a serial");
         expected.push(serial.to_owned());
     }
     expected.sort();
+    let phone = expected.iter().position(|serial| serial.starts_with("CSP"));
+    assert_eq!(phone, Some(3), "between the counters and the clocks: {expected:?}");
     let list = rig.cli_json(&["token", "list"]);
     let of = |list: &Value| -> Vec<String> {
         let items = list["items"].as_array().expect("a list").iter();
