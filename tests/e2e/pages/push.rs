@@ -75,6 +75,7 @@ fn the_first_login_registers_and_the_next_one_asks() {
     browser.reload();
     browser.go("/ui/recovery");
     assert!(!browser.has(".codes") && !browser.page().contains(&kept[0]), "shown once");
+    assert!(browser.has("button[value=reveal]"), "new ones, for who has not got these");
     browser.submit(&[]);
     approve(&browser, &mut handset, account);
     assert!(browser.text("main").contains("alice"));
