@@ -343,7 +343,8 @@ mod tests {
     fn the_desks_login_asks_for_a_second_factor() {
         let flows = "[[flow]]\nid = \"plain\"\nsteps = [\"password\"]\n\
                      [[flow]]\nid = \"two\"\nsteps = [\"password\", \"oath\"]\n";
-        let with = |tables: &str| parse(&format!("public_url = \"http://127.0.0.1:1\"\n{HEAD}{tables}{flows}"));
+        let with =
+            |tables: &str| parse(&format!("public_url = \"http://127.0.0.1:1\"\n{HEAD}{tables}{flows}"));
         let plain = with("").expect("a configuration");
         assert_eq!(plain.desk_login(), Some("plain"));
         let (key, text) = plain.desk_warning().expect("a warning");
