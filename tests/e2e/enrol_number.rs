@@ -220,5 +220,7 @@ fn nobody_gets_around_a_number_by_the_own_word() {
     let active = own.shown();
     assert_eq!((&active["state"], &active["loa"]), (&json!("confirmed"), &json!(1.5)), "{active}");
     assert!(number_of(&rig, "alice").to_string().contains("4561"));
+    let again = ask("alice").act("possession/send", &json!({"number": "+41791234563"}));
+    assert_eq!(again.code(), "enrol.number_not_usable", "a change is no first one: {}", again.text());
     rig.check_chain();
 }

@@ -354,7 +354,7 @@ fn to_former_schema(rig: &Appliance) {
              CREATE TABLE backchannel (id BLOB PRIMARY KEY) STRICT, WITHOUT ROWID;
              DROP TRIGGER event_is_never_deleted;
              DROP TABLE enrolment_miss; DROP TABLE appointment; DROP TABLE vetting_identity;
-             DROP TABLE enrolment_step; DROP TABLE enrolment;
+             DROP TABLE enrolment_number; DROP TABLE enrolment_step; DROP TABLE enrolment;
              DELETE FROM event WHERE type = 'store.sealed';
              CREATE TRIGGER event_is_never_deleted BEFORE DELETE ON event
                  BEGIN SELECT RAISE(ABORT, 'events are final'); END;
