@@ -162,7 +162,8 @@ fn a_phone_goes_with_its_enrolment() {
     assert_eq!(one.shown()["push"]["state"], "revoked");
 
     let mut late = Enrolling::ask(&rig, &key, "alice", ("on_premise", 2.0));
-    let uri = late.uri(&json!({}));
+    let made = rig.cli_json(&["enrol", "phone", &late.id, "--kind", "combined", "--no-wait"]);
+    let uri = made["registration"]["uri"].as_str().expect("a URI").to_owned();
     late.act("cancel", &json!({"reason": "not_needed"})).expect(200);
     let mut other = Handset::new(&rig, Personality::PingNew, "late");
     let (_, answer) = other.register(&uri);
