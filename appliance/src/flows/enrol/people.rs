@@ -1,7 +1,7 @@
 //! Who may do what at an enrolment: applicants through their applications, registration authorities within their
 //! organisations and up to their own level (BIND-35, BIND-37, D-54).
 
-use domain::enrol::{Level, Refusal, Vetter};
+use domain::enrol::{Level, Refusal, Requester, Vetter};
 use domain::event::Event;
 use domain::names::UserName;
 use domain::role::Right;
@@ -12,7 +12,7 @@ use super::applicant;
 use super::work::{Doing, Work};
 use crate::appliance::Appliance;
 use crate::flows::push::check_device;
-use crate::flows::{Caller, FlowError, OPERATOR, handle, operators, phones};
+use crate::flows::{Caller, FlowError, OPERATOR, handle, operators, organisation, phones};
 use crate::store::enrolment::EnrolmentRow;
 use crate::store::push_device;
 use crate::store::token::{self, TokenRow};
@@ -115,6 +115,17 @@ pub(super) fn sees(app: &Appliance, caller: &Caller, row: &EnrolmentRow) -> Resu
 }
 
 impl Work<'_> {
+    /// Whose registration authorities vet. Of what an applicant has asked for it is what an authority says now: before schema
+    /// 0012 it was what the applicant typed.
+    fn organisation(&self) -> Result<&str, FlowError> {
+        let own = self.row.organisation.as_str();
+        if self.row.order.by != Requester::Applicant || own.is_empty() {
+            return Ok(own);
+        }
+        let said = organisation::of(self.app, &self.owner.id)?;
+        Ok(if said.as_deref() == Some(own) { own } else { "" })
+    }
+
     /// The caller as a registration authority for this enrolment. Root is one as long as nobody else could be (D-54).
     ///
     /// # Errors
@@ -137,7 +148,7 @@ impl Work<'_> {
             let text = "a registration authority is a person, and an application is none";
             return Err(caller.forbidden(app, Right::Vet.name(), text)?);
         };
-        if !works_for(app, caller, Right::Vet, &self.row.organisation) {
+        if !works_for(app, caller, Right::Vet, self.organisation()?) {
             return Err(self.refuse(Doing::end(doing, ""), Refusal::OutOfScope)?);
         }
         Ok(Vetter { person: row.user_id, level: level_of(app, &row.user_id)? })
