@@ -176,7 +176,7 @@ impl Work<'_> {
         let rights = caller.rights;
         if caller.actor.kind == OPERATOR {
             if rights.has(Right::Vet) && !rights.has(Right::RequestEnrolment) {
-                if !works_for(app, caller, Right::Vet, &self.row.organisation) {
+                if !works_for(app, caller, Right::Vet, self.organisation()?) {
                     return Err(self.refuse(Doing::end(doing, ""), Refusal::OutOfScope)?);
                 }
                 return Ok(());
