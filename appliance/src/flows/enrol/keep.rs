@@ -44,13 +44,13 @@ pub fn all(app: &Appliance) -> Result<(), FlowError> {
     for row in app.store.read(|c| enrolment::orphaned(c, SWEEP_MAX))? {
         tell(app, &row, gone(app, &row))?;
     }
-    strand(app, now)?;
+    finish(app, now)?;
     erase(app, now)
 }
 
 /// Goes on with what a crash has left complete, and not in effect: who waits for an operator's policy is looked at too,
 /// and so all of them are, a few at a time.
-fn strand(app: &Appliance, now: i64) -> Result<(), FlowError> {
+fn finish(app: &Appliance, now: i64) -> Result<(), FlowError> {
     let before = now.saturating_sub(STRANDED_MS);
     let mut after = Vec::new();
     loop {
