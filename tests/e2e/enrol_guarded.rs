@@ -9,10 +9,11 @@ use tests::appliance::told;
 use tests::desk::{Desk, PASSPORT, SCOPES, assertion, request, told_of};
 use tests::flow::{self, Flow, example};
 use tests::forms::Visitor;
+
 use tests::letter::{self, order_and_read_key};
 use tests::technician::Bench;
 use tests::time::unix_s;
-use tests::{Answer, Appliance, Client, PATIENCE, RigOptions, wait_until};
+use tests::{Answer, Appliance, Client, PATIENCE, RigOptions, Secret, wait_until};
 
 /// How long a change waits for the daemon's own writes.
 const BUSY: Duration = Duration::from_secs(10);
@@ -324,6 +325,28 @@ fn an_applicant_locks_nothing_in_stock() {
     let id = asked(&mut portal, "alice", "on_premise", 3.0);
     post(&mut portal, &id, "factor", &json!({"type": "hardware"})).expect(200);
     post(&mut portal, &id, "possession", &json!({"serial": "CST-000001", "otp": right})).expect(200);
+}
+
+/// A8, BIND-09: who is past the password alone cannot guess for ever by showing a factor of their own making now and then. Red when
+/// a token that is not bound yet makes the user's wrong codes undone.
+#[test]
+fn what_is_only_being_enrolled_undoes_no_wrong_codes() {
+    let (rig, key) = start(&format!("{NO_DELAY}[oath]\nquota_soft = 2\n"));
+    let token = rig.hotp_user("alice");
+    let mut portal = rig.loopback(Some(&key));
+    let failures = || rig.show_user("alice")["failures"].clone();
+    for _ in 0..4 {
+        assert!(portal.verify("alice", &token.secret.wrong(0..40)).rejected());
+    }
+    assert_eq!(failures(), 4);
+    let id = asked(&mut portal, "alice", "on_premise", 2.0);
+    post(&mut portal, &id, "factor", &json!({"type": "soft"})).expect(200);
+    let made = post(&mut portal, &id, "token", &json!({})).expect(201).json();
+    let secret = Secret::of_uri(made["otpauth_uri"].as_str().expect("a URI"));
+    post(&mut portal, &id, "possession", &json!({"otp": secret.totp(unix_s())})).expect(200);
+    assert_eq!(failures(), 4);
+    assert!(portal.verify("alice", &token.secret.hotp(0)).accepted());
+    assert_eq!(failures(), 0, "the own factor does");
 }
 
 /// What somebody else has written first is not overlooked: nothing is said of a code that was judged by what is no more,

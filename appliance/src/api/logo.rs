@@ -78,7 +78,7 @@ pub(super) async fn clear(
 
 /// The picture itself. Nobody logs in for it: phones fetch it by the address in their QR code.
 async fn picture(State(api): State<Arc<Api>>) -> Result<Response, ApiError> {
-    let row = api.act(logo::stored).await?;
+    let row = api.act(logo::shown).await?;
     let kind = HeaderValue::from_str(&row.kind).map_err(|_| ApiError::not_found("logo"))?;
     let headers = [
         (header::CONTENT_TYPE, kind),

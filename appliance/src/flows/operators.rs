@@ -182,11 +182,8 @@ fn giving(app: &Appliance, caller: &Caller, role: Role) -> Result<Scope, FlowErr
         return Ok(Scope::Everywhere);
     }
     let bounds = app.config.enrol.bounds(&caller.actor.id);
-    let own = caller.roles.iter().filter(|own| own.may_give(role)).map(|own| match own {
-        // The configuration bounds those who vet and appoint.
-        Role::Raa | Role::Sraa => caller.scopes.of(*own).and(&bounds),
-        own => caller.scopes.of(*own),
-    });
+    let own = caller.roles.iter().filter(|own| own.may_give(role));
+    let own = own.map(|own| caller.scopes.of(*own).and(&bounds));
     match own.reduce(Scope::or) {
         Some(own) => Ok(own),
         None => {

@@ -3,10 +3,11 @@
 
 use domain::event::Event;
 use domain::names::UserName;
+use domain::role::Right;
 use domain::scope::{ORGANISATION_MAX, is_organisation};
 use domain::token::Id;
 
-use super::{Caller, FlowError, users};
+use super::{Caller, FlowError, operators, users};
 use crate::appliance::Appliance;
 use crate::store::membership::{self, MembershipRow};
 use crate::store::{event, user};
@@ -51,6 +52,12 @@ pub fn say(
     let _order = app.lock_user(&found.id)?;
     let owner = users::find(app, name)?;
     users::check_account(app, &owner)?;
+    let own = operators::reach(app, caller, Right::WriteUsers);
+    let before = of(app, &owner.id)?;
+    if !before.iter().chain(&organisation).all(|named| own.includes(named)) {
+        let text = "you say of your own organisations alone who belongs to them";
+        return Err(caller.forbidden(app, Right::WriteUsers.name(), text)?);
+    }
     let now = app.clock.now().wall_ms;
     let kind = if organisation.is_some() { "user.organisation_set" } else { "user.organisation_removed" };
     let mut said: Event = app.event(kind, caller).about("user_ref", &owner.user_ref);

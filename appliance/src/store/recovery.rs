@@ -105,13 +105,16 @@ pub fn is_live(writing: &Writing<'_>, id: &Id) -> Result<bool, StoreError> {
     Ok(writing.tx.query_row(sql, [id], |row| row.get(0))?)
 }
 
-/// Whether a user has a phone or an OATH account that is not revoked, as the act sees it (B.5.8).
+/// Whether a user has a phone or an OATH account that is not revoked, as the act sees it (B.5.8); what is only being
+/// enrolled is none yet.
 ///
 /// # Errors
 /// SQLite's.
 pub fn stands_for_something(writing: &Writing<'_>, user: &Id) -> Result<bool, StoreError> {
-    let sql = "SELECT EXISTS (SELECT 1 FROM push_device WHERE user_id = ?1 AND lifecycle <> 'revoked')
-        OR EXISTS (SELECT 1 FROM token WHERE user_id = ?1 AND class = 'soft' AND lifecycle <> 'revoked')";
+    let sql = "SELECT EXISTS (SELECT 1 FROM push_device WHERE user_id = ?1
+            AND lifecycle NOT IN ('revoked', 'pending') AND NOT held)
+        OR EXISTS (SELECT 1 FROM token WHERE user_id = ?1
+            AND class = 'soft' AND lifecycle NOT IN ('revoked', 'pending'))";
     Ok(writing.tx.query_row(sql, [user], |row| row.get(0))?)
 }
 

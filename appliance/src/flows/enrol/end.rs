@@ -188,7 +188,7 @@ pub fn revoke(app: &Appliance, caller: &Caller, id: &Id, reason: &str, why: Why)
     let mut work = Work::open(app, caller, id)?;
     if !caller.rights.has(Right::RevokeTokens) {
         work.for_applicant("enrol.revoked")?;
-    } else if !people::works_for(app, caller, Right::RevokeTokens, &work.row.organisation) {
+    } else if !people::works_for(app, caller, Right::RevokeTokens, work.organisation()?) {
         let refusal = domain::enrol::Refusal::OutOfScope;
         return Err(work.refuse(Doing::end("enrol.revoked", reason), refusal)?);
     }

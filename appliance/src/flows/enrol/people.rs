@@ -84,6 +84,23 @@ pub(super) fn own_organisations(app: &Appliance, caller: &Caller, right: Right) 
     operators::reach(app, caller, right).names()
 }
 
+/// Whose registration authorities deal with an enrolment: the organisation that counted when it was asked for, unless an
+/// operator says another one of its user now. Before schema 0012 it was what an applicant typed, which counts for nothing.
+///
+/// # Errors
+/// [`FlowError::Tampered`]; when the store cannot answer.
+pub(super) fn organisation_now<'a>(app: &Appliance, row: &'a EnrolmentRow) -> Result<&'a str, FlowError> {
+    let own = row.organisation.as_str();
+    if own.is_empty() {
+        return Ok(own);
+    }
+    Ok(match organisation::of(app, &row.order.user)? {
+        Some(said) if said == own => own,
+        None if row.order.by != Requester::Applicant => own,
+        Some(_) | None => "",
+    })
+}
+
 /// The event of somebody who asks for an enrolment that is not theirs; they learn no more than of one that there is not.
 ///
 /// # Errors
@@ -109,21 +126,18 @@ pub(super) fn sees(app: &Appliance, caller: &Caller, row: &EnrolmentRow) -> Resu
         return applicant::owns(app, caller, row);
     }
     if caller.rights.has(Right::ReadEnrolments) {
-        return Ok(works_for(app, caller, Right::ReadEnrolments, &row.organisation));
+        return Ok(works_for(app, caller, Right::ReadEnrolments, organisation_now(app, row)?));
     }
     Ok(caller.rights.has(Right::RequestEnrolment) && row.application == caller.application)
 }
 
 impl Work<'_> {
-    /// Whose registration authorities vet. Of what an applicant has asked for it is what an authority says now: before schema
-    /// 0012 it was what the applicant typed.
-    fn organisation(&self) -> Result<&str, FlowError> {
-        let own = self.row.organisation.as_str();
-        if self.row.order.by != Requester::Applicant || own.is_empty() {
-            return Ok(own);
-        }
-        let said = organisation::of(self.app, &self.owner.id)?;
-        Ok(if said.as_deref() == Some(own) { own } else { "" })
+    /// Whose registration authorities deal with it.
+    ///
+    /// # Errors
+    /// As [`organisation_now`].
+    pub(super) fn organisation(&self) -> Result<&str, FlowError> {
+        organisation_now(self.app, &self.row)
     }
 
     /// The caller as a registration authority for this enrolment. Root is one as long as nobody else could be (D-54).
@@ -181,7 +195,11 @@ impl Work<'_> {
                 }
                 return Ok(());
             }
-            return caller.need(app, Right::RequestEnrolment);
+            caller.need(app, Right::RequestEnrolment)?;
+            if !works_for(app, caller, Right::RequestEnrolment, self.organisation()?) {
+                return Err(self.refuse(Doing::end(doing, ""), Refusal::OutOfScope)?);
+            }
+            return Ok(());
         }
         if !rights.has(Right::RequestEnrolment) {
             return caller.need(app, Right::RequestEnrolment);

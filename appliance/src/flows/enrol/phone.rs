@@ -14,7 +14,7 @@ use super::view::{self, View};
 use super::work::{Doing, Ready, Work};
 use crate::appliance::Appliance;
 use crate::flows::push::ask::{self, NOT_REGISTERED};
-use crate::flows::push::{check_device, device, register, sealed_device};
+use crate::flows::push::{CodesEnd, check_device, device, register, sealed_device};
 use crate::flows::{Caller, FlowError, challenge as sent, handle};
 use crate::store::challenge::ChallengeRow;
 use crate::store::push_device::{self, DeviceRow};
@@ -287,6 +287,7 @@ impl Bound {
 pub(super) struct PhoneEnd {
     phone: device::Changing,
     half: Option<TokenEnd>,
+    codes: CodesEnd,
 }
 
 impl PhoneEnd {
@@ -306,7 +307,8 @@ impl PhoneEnd {
         };
         let half = half.filter(|half| half.state.lifecycle != Lifecycle::Revoked);
         let half = half.map(|half| TokenEnd::of(app, caller, owner, half)).transpose()?;
-        Ok(PhoneEnd { phone: device::revoking(app, caller, owner, row)?, half })
+        let codes = CodesEnd::of(app, caller, owner)?;
+        Ok(PhoneEnd { phone: device::revoking(app, caller, owner, row)?, half, codes })
     }
 
     /// Writes it, in the act's own transaction.
@@ -319,6 +321,7 @@ impl PhoneEnd {
             return Err(StoreError::Changed("the phone"));
         }
         event::append(writing, revoked)?;
-        self.half.as_ref().map_or(Ok(()), |half| half.write(writing))
+        self.half.as_ref().map_or(Ok(()), |half| half.write(writing))?;
+        self.codes.write(writing)
     }
 }

@@ -313,8 +313,12 @@ fn token_shown(
     let (application, owner) = (caller.application, work.owner.id);
     if reason.is_none() {
         work.go(doing, Ok(judged))?;
+        // A token that is only being enrolled makes nobody's wrong codes undone (A8).
+        let is_factor = row.user_id == Some(owner) && row.state.lifecycle == Lifecycle::Active;
         let saved = work.commit(move |w| {
-            clear_failures(w, &owner, &application)?;
+            if is_factor {
+                clear_failures(w, &owner, &application)?;
+            }
             match next {
                 Some((next, mac)) if token::put_state(w, &row, &next, &mac)? => Ok(()),
                 _ => Err(StoreError::Changed("the token")),
@@ -373,7 +377,8 @@ pub(super) fn missed(mut work: Work<'_>, doing: Doing, last: bool) -> Result<Vie
     Err(refused)
 }
 
-/// A challenge of this enrolment's user, of this moment, that this caller has ordered.
+/// A challenge of this enrolment's user, of this moment, that this caller has ordered since the enrolment began: what was
+/// answered for a former one shows nothing now.
 ///
 /// # Errors
 /// [`FlowError::NotFound`] for any other; when the store cannot answer.
@@ -383,6 +388,7 @@ pub(super) fn challenge_row(work: &Work<'_>, moment: Moment, id: &Id) -> Result<
         row.user_id == work.owner.id
             && row.application_id == work.caller.application
             && row.purpose == moment.purpose
+            && row.created_at >= work.row.created_at
     };
     row.filter(own).ok_or(FlowError::NotFound("challenge"))
 }
@@ -437,7 +443,9 @@ fn phone_shown(mut work: Work<'_>, moment: Moment, id: &Id, otp: &str) -> Result
                 return Err(StoreError::Changed("the challenge"));
             }
             kept.iter().try_for_each(|kept| enrolment_number::put(w, kept))?;
-            clear_failures(w, &owner, &application)?;
+            if kept.is_none() {
+                clear_failures(w, &owner, &application)?;
+            }
             events.iter().try_for_each(|event| event::append(w, event).map(drop))
         })?;
         return super::bind::go_on(app, caller, saved);

@@ -285,7 +285,8 @@ fn hindrance(work: &Work<'_>, looked: Looked) -> Result<Option<&'static str>, Fl
     if looked == Looked::Whole {
         return Ok(None);
     }
-    if !rules.organisations.is_empty() && !rules.organisations.contains(&work.row.organisation) {
+    let organisation = work.organisation()?;
+    if !rules.organisations.is_empty() && !rules.organisations.iter().any(|one| one == organisation) {
         return Ok(Some("organisation"));
     }
     let (user, id) = (work.owner.id, work.row.order.id);

@@ -142,7 +142,7 @@ pub fn book(app: &Appliance, caller: &Caller, id: &Id, slot: &Id) -> Result<View
     work.for_applicant("enrol.scheduled")?;
     let found = app.store.read(|c| appointment::by_id(c, slot))?.ok_or(FlowError::NotFound("appointment"))?;
     let found = checked(app, found)?;
-    let fits = found.organisation.is_empty() || found.organisation == work.row.organisation;
+    let fits = found.organisation.is_empty() || found.organisation == work.organisation()?;
     if found.enrolment.is_some() || found.starts_at <= work.now.wall_ms || !fits {
         let text = "this time is taken, over, or for another organisation: take another one";
         return Err(FlowError::Conflict(text.to_owned()));

@@ -7,13 +7,13 @@ use domain::token::Id;
 use super::applicant;
 use super::identity::Identity;
 use super::number;
-use super::people::{not_theirs, own_organisations, sees, works_for};
+use super::people::{not_theirs, organisation_now, own_organisations, sees, works_for};
 use super::request::{self, Info};
 use super::schedule;
 use super::work::{check, find, remark_of};
 use crate::appliance::Appliance;
 use crate::flows::push::device;
-use crate::flows::{Caller, FlowError, OPERATOR};
+use crate::flows::{Caller, FlowError, OPERATOR, operators};
 use crate::store::appointment::AppointmentRow;
 use crate::store::enrolment::{self, EnrolmentRow};
 use crate::store::enrolment_list::{self, Filter, Place, Sequence};
@@ -182,7 +182,8 @@ pub fn activities(app: &Appliance, caller: &Caller, id: &Id) -> Result<Vec<Step>
         let which = crate::flows::handle(id);
         return Err(FlowError::Tampered { what: "the steps of the enrolment", which });
     }
-    let reads = caller.rights.has(Right::Vet) && works_for(app, caller, Right::Vet, &row.organisation);
+    let reads =
+        caller.rights.has(Right::Vet) && works_for(app, caller, Right::Vet, organisation_now(app, &row)?);
     let shown = |step: StepRow| -> Result<Step, FlowError> {
         let remark = remark_of(app, &owner, &step)?.filter(|_| reads);
         Ok(Step { row: step, remark })
@@ -197,7 +198,7 @@ pub fn activities(app: &Appliance, caller: &Caller, id: &Id) -> Result<Vec<Step>
 pub fn vetted(app: &Appliance, caller: &Caller, id: &Id) -> Result<Identity, FlowError> {
     caller.need(app, Right::ReadContacts)?;
     let row = find(app, id)?;
-    if !works_for(app, caller, Right::ReadContacts, &row.organisation) {
+    if !works_for(app, caller, Right::ReadContacts, organisation_now(app, &row)?) {
         return Err(not_theirs(app, caller, "enrol.identity_read", &row)?);
     }
     let owner = owner_of(app, &row)?;
@@ -216,5 +217,6 @@ pub fn vetted(app: &Appliance, caller: &Caller, id: &Id) -> Result<Identity, Flo
 /// [`FlowError::Forbidden`]; when the store cannot answer.
 pub fn report(app: &Appliance, caller: &Caller) -> Result<Vec<enrolment::Count>, FlowError> {
     caller.need(app, Right::ReadEnrolments)?;
+    operators::need_everywhere(app, caller, Right::ReadEnrolments)?;
     Ok(app.store.read(enrolment::counts)?)
 }

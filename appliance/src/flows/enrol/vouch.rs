@@ -135,6 +135,9 @@ pub fn by_token(
     if commence(&mut work, None, None)? {
         return not_eligible(work);
     }
+    if !ProofKind::ExistingFactor.fits(work.row.order.method) {
+        return Err(work.refuse(Doing::new("enrol.vetting", Activity::Vet), Refusal::WrongProof)?);
+    }
     let (row, next, mac) = vouched_by(&work, serial, otp)?;
     let sealed = vetted(&mut work, ProofKind::ExistingFactor, Level::at_most(row.loa), row.serial.as_str())?;
     let (enrolment, at) = (*id, work.now.steady_ms);

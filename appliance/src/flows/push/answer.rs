@@ -3,6 +3,7 @@
 use domain::challenge::Wanted;
 use domain::event::{Actor, Event};
 use domain::push::{Reply, Verdict as Decided};
+use domain::token::Lifecycle;
 use domain::verify::Reason;
 use push::message_id::{MessageId, Purpose};
 use push::reply::{Answer, AuthenticationReply};
@@ -10,7 +11,7 @@ use push::reply::{Answer, AuthenticationReply};
 use super::super::challenge::next_mac;
 use super::super::guess::clear_failures;
 use super::super::verify::Verdict;
-use super::super::{Caller, FlowError, handle};
+use super::super::{Caller, FlowError, enrol, handle};
 use super::notice::{Notice, Occasion};
 use super::refusal::{self, Kind};
 use super::{PHONES, actor, authenticate_as, prove, speaker};
@@ -103,6 +104,8 @@ fn decide(
     let events: Vec<Event> = events.into_iter().map(|event| about(event, owner, phone, row)).collect();
     let registered = app.store.read(|c| registration::by_challenge(c, &owner.id, &row.id))?;
     let registered = if approved { prove::verified(app, registered)? } else { None };
+    // A phone that is only being enrolled makes nobody's wrong codes undone (A8).
+    let is_factor = phone.lifecycle == Lifecycle::Active && !enrol::PURPOSES.contains(&row.purpose.as_str());
     let (loaded, phone) = (row.clone(), phone.clone());
     let won = app.store.write(move |w| {
         if !challenge::put_progress(w, &loaded, &next, &mac, at)? {
@@ -112,7 +115,9 @@ fn decide(
             if !push_device::used(w, &phone, at)? {
                 return Err(StoreError::Changed("the phone"));
             }
-            clear_failures(w, &loaded.user_id, &loaded.application_id)?;
+            if is_factor {
+                clear_failures(w, &loaded.user_id, &loaded.application_id)?;
+            }
         } else {
             challenge::note_denied(w, &loaded.id, &now)?;
         }

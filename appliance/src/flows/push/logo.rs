@@ -2,8 +2,9 @@
 //! and is served here.
 
 use ::push::label::Logo as Address;
+use domain::event::Actor;
 
-use super::settings;
+use super::{PHONES, settings};
 use crate::appliance::Appliance;
 use crate::config::logo;
 use crate::flows::{Caller, FlowError};
@@ -24,6 +25,20 @@ pub fn stored(app: &Appliance) -> Result<LogoRow, FlowError> {
     let row = app.store.read(rows::load)?.ok_or(NONE)?;
     app.check_row(TABLE, PATH, row.bytes(), &row.mac)?;
     Ok(row)
+}
+
+/// The picture for who asks without a name. That it was changed is an event once a day.
+///
+/// # Errors
+/// [`FlowError::NotFound`] without one, also for a changed one; when HSM or store cannot answer.
+pub fn shown(app: &Appliance) -> Result<LogoRow, FlowError> {
+    stored(app).or_else(|error| match error {
+        FlowError::Tampered { .. } => {
+            app.note_tampering_daily(&error, &Actor::system(PHONES))?;
+            Err(NONE)
+        }
+        error => Err(error),
+    })
 }
 
 /// The address that phones are told: the configured one, or else that of the uploaded picture; none without either.

@@ -161,14 +161,16 @@ impl Notice {
             note(app, mail.not_sent);
             return;
         }
-        let app = app.under(app.config.clone());
+        let (own, not_sent) = (app.under(app.config.clone()), mail.not_sent.clone());
         let sending = move || {
-            let taken = notices::hand_over(&app, &mail.to, &mail.subject, &mail.body);
-            app.notices.end_mail();
-            note(&app, if taken { mail.sent } else { mail.not_sent });
+            let taken = notices::hand_over(&own, &mail.to, &mail.subject, &mail.body);
+            own.notices.end_mail();
+            note(&own, if taken { mail.sent } else { mail.not_sent });
         };
         if let Err(error) = thread::Builder::new().name("notice".to_owned()).spawn(sending) {
             tracing::error!(%error, "a notice by mail could not be begun");
+            app.notices.end_mail();
+            note(app, not_sent);
         }
     }
 }
