@@ -86,7 +86,8 @@ pub(super) fn run(global: &Global, command: PushCommand) -> Result<ExitCode, Fai
                     format!("{}\n{}\nregistration {}", begun.qr_text, begun.uri.as_str(), begun.id)
                 });
             }
-            eprintln!("{}\nScan the code with the authenticator app; waiting for the phone.", begun.qr_text);
+            eprintln!("{}\n{}\n", begun.qr_text, begun.uri.as_str());
+            eprintln!("Scan the code with the authenticator app; waiting for the phone.");
             await_phone(global, &client, &format!("{path}/{}?wait={WAIT_S}", begun.id))
         }
         PushCommand::Registration { user, id } => {

@@ -25,8 +25,9 @@ pub(super) fn show(stage: &mut Stage<'_>, record: &Record) -> io::Result<()> {
         format!("{cli} verify --user alice CODE"),
         format!("{cli} events --follow"),
         format!("{cli} enrol list"),
-        format!("{cli} push register alice"),
-        format!("{cli} push ask alice"),
+        format!("{cli} user add zoe"),
+        format!("{cli} push register zoe"),
+        format!("{cli} push ask zoe"),
     ];
     let phone = [
         format!("{} device simulate --state phone.json --personality ping-new --uri -", program.display()),
@@ -51,7 +52,7 @@ pub(super) fn show(stage: &mut Stage<'_>, record: &Record) -> io::Result<()> {
     screen.say("\n")?;
     commands.iter().try_for_each(|line| screen.copyable(line))?;
     screen.say("\n")?;
-    screen.note("A phone for the last two: it takes the text of the QR code, and taps the number that the login shows.")?;
+    screen.note("A phone for the last two: it takes the text below the QR code, and taps the number that the login shows.")?;
     phone.iter().try_for_each(|line| screen.copyable(line))?;
     screen.say("\n")?;
     screen.note(&format!("Keys, secrets and paths for programs: {}", all.display()))?;
