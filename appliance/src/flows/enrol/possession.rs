@@ -313,8 +313,8 @@ fn token_shown(
     let (application, owner) = (caller.application, work.owner.id);
     if reason.is_none() {
         work.go(doing, Ok(judged))?;
-        // A token that is only being enrolled makes nobody's wrong codes undone (A8).
-        let is_factor = row.user_id == Some(owner) && row.state.lifecycle == Lifecycle::Active;
+        // A token of the applicant's own making makes nobody's wrong codes undone before it is bound (A8).
+        let is_factor = row.state.lifecycle != Lifecycle::Pending;
         let saved = work.commit(move |w| {
             if is_factor {
                 clear_failures(w, &owner, &application)?;
