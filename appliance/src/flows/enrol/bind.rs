@@ -203,7 +203,7 @@ fn effective(mut work: Work<'_>, judged: Result<Progress, Refusal>) -> Result<Vi
         Ok(progress) => progress,
         Err(refusal @ Refusal::LevelTooLow(_)) => {
             let refused = work.refuse(doing, refusal)?;
-            too_low(work)?;
+            without_effect(work, "loa_too_low")?;
             return Err(refused);
         }
         Err(refusal) => return Err(work.refuse(doing, refusal)?),
@@ -227,9 +227,13 @@ fn effective(mut work: Work<'_>, judged: Result<Progress, Refusal>) -> Result<Vi
     }
 }
 
-fn too_low(mut work: Work<'_>) -> Result<(), FlowError> {
+/// Ends an enrolment that takes no effect; the user is told (BIND-27).
+///
+/// # Errors
+/// As the end of an enrolment.
+pub(super) fn without_effect(mut work: Work<'_>, reason: &'static str) -> Result<(), FlowError> {
     let app = work.app;
-    end::reject_with(&mut work, "loa_too_low")?;
+    end::reject_with(&mut work, reason)?;
     let told = notice::of_failure(&work)?.go(&mut work)?;
     let unused = Unused::of(&work)?;
     work.commit(move |w| {

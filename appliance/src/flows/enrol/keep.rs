@@ -6,7 +6,7 @@ use domain::event::Actor;
 use domain::token::Id;
 
 use super::bind;
-use super::end::{Unused, Why, reject_with, replaced};
+use super::end::{Unused, Why, replaced};
 use super::notice;
 use super::work::{Doing, Work};
 use crate::appliance::Appliance;
@@ -72,19 +72,11 @@ fn finish(app: &Appliance, now: i64) -> Result<(), FlowError> {
 /// Ends what cannot take effect any more (BIND-39); the user is told.
 fn give_up(app: &Appliance, id: &Id) -> Result<(), FlowError> {
     let caller = scheduler();
-    let mut work = Work::open_as_it_is(app, &caller, id)?;
+    let work = Work::open_as_it_is(app, &caller, id)?;
     if !work.progress().state.is_open() {
         return Ok(());
     }
-    reject_with(&mut work, "activation_failed")?;
-    let told = notice::of_failure(&work)?.go(&mut work)?;
-    let unused = Unused::of(&work)?;
-    work.commit(move |w| {
-        unused.write(w)?;
-        told.write(w)
-    })?;
-    app.bell.ring();
-    Ok(())
+    bind::without_effect(work, "activation_failed")
 }
 
 /// One enrolment that cannot be kept up does not keep the others from it.
