@@ -34,6 +34,10 @@ pub const NARROW: u32 = 320;
 const HEIGHT: u32 = 900;
 /// What chromedriver says once it listens.
 const LISTENS: &str = "started successfully on port ";
+/// What it says when the port is somebody else's.
+const PORT_TAKEN: &str = "Address already in use";
+/// How often it is started for a free port.
+const DRIVER_STARTS: u32 = 5;
 /// Longest life of chromedriver after it was asked to end.
 const END: Duration = Duration::from_secs(20);
 
@@ -98,6 +102,37 @@ impl HttpClient for Wire {
     }
 }
 
+/// Starts chromedriver, and gives the port that it listens at.
+///
+/// It takes a free port of IPv6 and then wants the same one of IPv4, which somebody else may hold by then: it says
+/// so and ends, and is started again.
+///
+/// # Panics
+/// When it does not start.
+fn start_driver(home: &Path) -> (Owned, u16) {
+    for attempt in 1..=DRIVER_STARTS {
+        let log = home.join(format!("chromedriver-{attempt}.log"));
+        let mut command = Command::new("chromedriver");
+        // A group of its own: whatever Chromium starts ends with it.
+        command.arg("--port=0").process_group(0).env("HOME", home);
+        let mut process = Owned::start(&mut command, &log);
+        let port = wait_until(PATIENCE, "chromedriver listens", || {
+            let ended = process.ended().is_some();
+            let text = fs::read_to_string(&log).unwrap_or_default();
+            if ended {
+                assert!(text.contains(PORT_TAKEN), "chromedriver ended: {text}");
+                return Some(None);
+            }
+            let (_, rest) = text.split_once(LISTENS)?;
+            rest.split(|c: char| !c.is_ascii_digit()).next()?.parse::<u16>().ok().map(Some)
+        });
+        if let Some(port) = port {
+            return (process, port);
+        }
+    }
+    panic!("chromedriver found no free port in {DRIVER_STARTS} attempts");
+}
+
 impl Browser {
     /// A browser without script for an appliance's pages.
     pub fn open(base: &str) -> Browser {
@@ -110,17 +145,7 @@ impl Browser {
     /// When Chromium or chromedriver does not start.
     pub fn with(base: &str, options: BrowserOptions<'_>) -> Browser {
         let profile = scratch::directory();
-        let log = profile.path().join("chromedriver.log");
-        let mut command = Command::new("chromedriver");
-        // A group of its own: whatever Chromium starts ends with it.
-        command.arg("--port=0").process_group(0).env("HOME", profile.path());
-        let mut process = Owned::start(&mut command, &log);
-        let port = wait_until(PATIENCE, "chromedriver listens", || {
-            let text = fs::read_to_string(&log).unwrap_or_default();
-            assert!(process.ended().is_none(), "chromedriver ended: {text}");
-            let (_, rest) = text.split_once(LISTENS)?;
-            rest.split(|c: char| !c.is_ascii_digit()).next()?.parse::<u16>().ok()
-        });
+        let (process, port) = start_driver(profile.path());
         let capabilities = capabilities(options, profile.path());
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
