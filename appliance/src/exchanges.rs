@@ -1,20 +1,17 @@
 //! Provisioning exchanges under way, between the grant and the device's proof.
 
 use std::collections::HashMap;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
+use hsm::{EXCHANGE_LIFE, EXCHANGES_MAX};
 use link::transcript::Exchange;
 use parking_lot::Mutex;
 
 use crate::store::device::DeviceRow;
 use crate::store::token::TokenRow;
 
-/// Exchanges under way at the most; the oldest is given up for a new one.
-const EXCHANGES_MAX: usize = 64;
-/// Longest life of an exchange, as the device and the HSM have it.
-const EXCHANGE_LIFE: Duration = Duration::from_secs(120);
-
-/// Exchanges between grant and confirmation. They are lost with the process, and so are the HSM's: the device's
+/// Exchanges between grant and confirmation: as many and as long as the HSM keeps its half of them, and the oldest is given
+/// up for a new one. They are lost with the process, and so are the HSM's: the device's
 /// pending secret is then aborted.
 #[derive(Default)]
 pub struct Exchanges(Mutex<HashMap<u64, Open>>);

@@ -13,8 +13,9 @@ use crate::wire;
 
 /// Dialogues at once: much of each is waiting for a finger.
 pub const MANY: usize = 24;
-/// Dialogues at once where a station waits for lost bytes, many seconds.
-pub const MOST: usize = 96;
+/// Dialogues at once where a station waits for lost bytes, many seconds: half of the exchanges that an appliance keeps,
+/// since in the time of one each of the others may end and begin again.
+pub const MOST: usize = 32;
 
 /// What the faults came to.
 #[derive(Clone, Debug, Default)]

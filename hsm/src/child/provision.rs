@@ -52,7 +52,9 @@ impl Token {
     ) -> Result<[u8; CONFIRMATION_LEN], Fault> {
         self.expire(now)?;
         let Some(key) = self.exchanges.take(request.exchange) else {
-            return Err(Fault::Refused("no such exchange is waiting for its confirmation".into()));
+            return Err(Fault::Refused(
+                "no such exchange is waiting for its confirmation: begin again".into(),
+            ));
         };
         let key = SessionKey::new(&self.session, key);
         if request.device_message == request.host_message {
