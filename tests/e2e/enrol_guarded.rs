@@ -7,6 +7,7 @@ use rusqlite::Connection;
 use serde_json::{Value, json};
 use tests::appliance::told;
 use tests::desk::{Desk, PASSPORT, SCOPES, assertion, request, told_of};
+use tests::enrolling::Enrolling;
 use tests::flow::{self, Flow, example};
 use tests::forms::Visitor;
 
@@ -398,19 +399,21 @@ fn what_a_crash_has_left_complete_takes_effect() {
     let methods = "[enrol.methods]\nself_asserted.enabled = true\nremote_assertion.enabled = true\nself_vet.enabled = true\n";
     let (mut rig, key) = start(methods);
     let token = rig.hotp_user("alice");
-    let mut portal = rig.loopback(Some(&key));
-    let own = asked(&mut portal, "alice", "self_asserted", 1.5);
-    post(&mut portal, &own, "factor", &json!({"type": "soft"})).expect(200);
-    stranded(&mut rig, |rig| {
-        let shown = json!({"otp": token.secret.hotp(0)});
-        assert!(post(&mut rig.loopback(Some(&key)), &own, "possession", &shown).status >= 500);
+    rig.user("bob");
+    let mut own = Enrolling::ask(&rig, &key, "bob", ("self_asserted", 1.5, "soft"));
+    let (serial, secret) = own.token();
+    stranded(&mut rig, |_| {
+        assert!(own.act("possession", &json!({"otp": secret.totp(unix_s())})).status >= 500);
     });
-    settles(&rig, &own, "confirmed");
-    assert_eq!(rig.show_token(&token.serial)["loa"], 1.5);
+    settles(&rig, &own.id, "confirmed");
+    assert_eq!(
+        (&rig.show_token(&serial)["loa"], &rig.show_token(&serial)["state"]),
+        (&json!(1.5), &json!("active"))
+    );
 
     let mut portal = rig.loopback(Some(&key));
     let brought = asked(&mut portal, "alice", "remote_assertion", 2.0);
-    shown(&mut portal, &brought, &token.secret.hotp(1));
+    shown(&mut portal, &brought, &token.secret.hotp(0));
     stranded(&mut rig, |rig| {
         let done =
             post(&mut rig.loopback(Some(&key)), &brought, "vet/assertion", &assertion("1", unix_s(), 2.0));
@@ -426,7 +429,7 @@ fn what_a_crash_has_left_complete_takes_effect() {
     let body = json!({"serial": second.serial, "otp": second.secret.hotp(0)});
     post(&mut portal, &vetted, "possession", &body).expect(200);
     stranded(&mut rig, |rig| {
-        let by = json!({"serial": token.serial, "otp": token.secret.hotp(2)});
+        let by = json!({"serial": token.serial, "otp": token.secret.hotp(1)});
         assert!(post(&mut rig.loopback(Some(&key)), &vetted, "vet/token", &by).status >= 500);
     });
     settles(&rig, &vetted, "confirmed");

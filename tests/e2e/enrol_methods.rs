@@ -94,7 +94,7 @@ fn nobody_looks_and_little_is_worth() {
     let rig = Appliance::start(RigOptions::default().config(config));
     let key = rig.app_key("portal", &SCOPES);
     let mut portal = rig.loopback(Some(&key));
-    let token = rig.hotp_user("alice");
+    rig.user("alice");
     let mut ask = |method: &str, level: f64| {
         let asked = portal.post("/v1/enrolments", &request("alice", method, level)).expect(201).json();
         let id = asked["id"].as_str().expect("a handle").to_owned();
@@ -104,7 +104,9 @@ fn nobody_looks_and_little_is_worth() {
     let id = ask("self_asserted", 1.5);
     let other = ask("remote_assertion", 2.0);
     let mut portal = rig.loopback(Some(&key));
-    let shown = json!({"otp": token.secret.hotp(0)});
+    let made = portal.post(&format!("/v1/enrolments/{id}/token"), &json!({})).expect(201).json();
+    let (secret, now) = (Secret::of_uri(made["otpauth_uri"].as_str().expect("a URI")), unix_s());
+    let shown = json!({"otp": secret.totp(now - 30)});
     let active = portal.post(&format!("/v1/enrolments/{id}/possession"), &shown).expect(200).json();
     assert_eq!((&active["state"], &active["loa"]), (&json!("confirmed"), &json!(1.5)), "{active}");
     assert_eq!(
@@ -112,7 +114,7 @@ fn nobody_looks_and_little_is_worth() {
         Some(false)
     );
 
-    let shown = json!({"otp": token.secret.hotp(1)});
+    let shown = json!({"otp": secret.totp(now)});
     portal.post(&format!("/v1/enrolments/{other}/possession"), &shown).expect(200);
     let path = format!("/v1/enrolments/{other}/vet/assertion");
     let weak = rig.app_key("weak", &["enrol:request"]);
@@ -120,7 +122,7 @@ fn nobody_looks_and_little_is_worth() {
     assert_eq!(refused.code(), "forbidden", "{}", refused.text());
     let active = portal.post(&path, &assertion("7", unix_s(), 3.0)).expect(200).json();
     assert_eq!((&active["state"], &active["loa"]), (&json!("confirmed"), &json!(2.0)), "{active}");
-    assert!(portal.verify("alice", &token.secret.hotp(2)).json()["loa"] == 2.0);
+    assert!(portal.verify("alice", &secret.totp(now + 30)).json()["loa"] == 2.0);
 
     let off = portal.post("/v1/enrolments", &request("alice", "video", 2.0));
     assert_eq!((off.status, off.code().as_str()), (409, "enrol.method_disabled"), "{}", off.text());

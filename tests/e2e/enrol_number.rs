@@ -206,21 +206,32 @@ fn nobody_gets_around_a_number_by_the_own_word() {
     rig.user("bob");
     rig.phone("bob", OTHER);
     let key = rig.app_key("portal", &SCOPES);
-    let ask = |user: &str| {
+    let asked = |user: &str| {
         let mut client = rig.loopback(Some(&key));
         let asked = client.post("/v1/enrolments", &request(user, "self_asserted", 1.5)).expect(201).json();
-        let mut one = Desk { client, id: asked["id"].as_str().expect("a handle").to_owned() };
+        (Desk { client, id: asked["id"].as_str().expect("a handle").to_owned() }, asked["reason"].clone())
+    };
+    let ask = |user: &str| {
+        let (mut one, reason) = asked(user);
+        assert_eq!(reason, Value::Null);
         one.act("factor", &json!({"type": "sms"})).expect(200);
         one
     };
-    let refused = ask("bob").act("possession/send", &json!({"number": "+41791234563"}));
+    // Begun before there is a number.
+    let mut early = ask("alice");
+    rig.user("carol");
+    let mut before = ask("carol");
+    rig.phone("carol", "+41791234564");
+    let refused = before.act("possession/send", &json!({"number": "+41791234563"}));
     assert_eq!(refused.code(), "enrol.number_not_usable", "{}", refused.text());
+    assert_eq!(asked("bob").1, "not_eligible.stronger_factor");
     let mut own = ask("alice");
     own.prove(&rig, NUMBER, &json!({"number": NUMBER}));
     let active = own.shown();
     assert_eq!((&active["state"], &active["loa"]), (&json!("confirmed"), &json!(1.5)), "{active}");
     assert!(number_of(&rig, "alice").to_string().contains("4561"));
-    let again = ask("alice").act("possession/send", &json!({"number": "+41791234563"}));
+    let again = early.act("possession/send", &json!({"number": "+41791234563"}));
     assert_eq!(again.code(), "enrol.number_not_usable", "a change is no first one: {}", again.text());
+    assert_eq!(asked("alice").1, "not_eligible.stronger_factor");
     rig.check_chain();
 }

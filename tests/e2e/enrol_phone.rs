@@ -1,74 +1,20 @@
 //! A phone with the app as the factor of an enrolment: registered for it, asked, and good once it is bound. AT-20.
 
-use serde_json::{Value, json};
-use tests::desk::{SCOPES, request, told_of};
+use serde_json::json;
+use tests::desk::{SCOPES, told_of};
 use tests::device::{Choice, Personality};
+use tests::enrolling::{Enrolling, proof};
 use tests::handset::{Handset, REFUSED, register};
 use tests::time::unix_s;
-use tests::{Answer, Appliance, Client, RigOptions};
+use tests::{Appliance, RigOptions};
 
 const METHODS: &str = "[push]\n[enrol.methods]\nself_asserted.enabled = true\n";
-const PROOF: &str = r#"{"kind": "id_document", "document": "passport", "country": "CH", "last6": "1",
-    "not_expired": true, "name_match": true, "photo_match": true}"#;
+const AT_DESK: (&str, f64, &str) = ("on_premise", 2.0, "push");
 
 fn rig() -> (Appliance, String) {
     let rig = Appliance::start(RigOptions { pages: true, ..RigOptions::default().config(METHODS) });
     let key = rig.app_key("portal", &[&SCOPES[..], &["tokens:write", "users:read"]].concat());
     (rig, key)
-}
-
-/// An enrolment through one client.
-struct Enrolling {
-    client: Client,
-    id: String,
-}
-
-impl Enrolling {
-    /// Asks for a phone with the app as a factor.
-    #[track_caller]
-    fn ask(rig: &Appliance, key: &str, user: &str, (method, level): (&str, f64)) -> Enrolling {
-        let mut client = rig.loopback(Some(key));
-        let asked = client.post("/v1/enrolments", &request(user, method, level)).expect(201).json();
-        let mut one = Enrolling { client, id: asked["id"].as_str().expect("a handle").to_owned() };
-        one.act("factor", &json!({"type": "push"})).expect(200);
-        one
-    }
-
-    #[track_caller]
-    fn act(&mut self, act: &str, body: &Value) -> Answer {
-        self.client.post(&format!("/v1/enrolments/{}/{act}", self.id), body)
-    }
-
-    #[track_caller]
-    fn shown(&mut self) -> Value {
-        self.client.get(&format!("/v1/enrolments/{}", self.id)).expect(200).json()
-    }
-
-    /// What the phone scans.
-    #[track_caller]
-    fn uri(&mut self, body: &Value) -> String {
-        let made = self.act("phone", body).expect(201).json();
-        made["registration"]["uri"].as_str().expect("a URI").to_owned()
-    }
-
-    /// Has the phone asked, and answers there; the challenge.
-    #[track_caller]
-    fn answered(&mut self, handset: &mut Handset, account: usize, choice: fn(u8) -> Choice) -> String {
-        let sent = self.act("possession/send", &json!({})).expect(202).json();
-        let challenge = sent["challenge"].as_str().expect("a handle").to_owned();
-        let early = self.act("possession", &json!({"challenge": challenge}));
-        assert_eq!(
-            (early.status, early.code().as_str()),
-            (409, "enrol.possession_waiting"),
-            "{}",
-            early.text()
-        );
-        let number = u8::try_from(sent["number"].as_u64().expect("a number")).expect("two digits");
-        let notice = handset.notice(account);
-        assert!(notice.numbers.contains(&number), "{number} among {:?}", notice.numbers);
-        assert_eq!(handset.answer(&notice, choice(number)).status, 200);
-        challenge
-    }
 }
 
 /// BIND-08 to BIND-10, BIND-21 to BIND-24, COMB-03, D-50, AT-20: a phone is registered for an enrolment, shows itself by the
@@ -79,7 +25,7 @@ fn a_phone_is_good_once_it_is_bound() {
     let (rig, key) = rig();
     let mut admin = rig.admin();
     rig.user("alice");
-    let mut one = Enrolling::ask(&rig, &key, "alice", ("on_premise", 2.0));
+    let mut one = Enrolling::ask(&rig, &key, "alice", AT_DESK);
     let mut app = rig.loopback(Some(&key));
     let none = one.act("possession/send", &json!({}));
     assert_eq!((none.status, none.code().as_str()), (404, "push.not_registered"), "{}", none.text());
@@ -109,14 +55,10 @@ fn a_phone_is_good_once_it_is_bound() {
     let replayed = one.act("possession", &json!({"challenge": challenge}));
     assert_eq!(replayed.code(), "enrol.possession_failed", "once: {}", replayed.text());
 
-    let code = one.act("code", &json!({})).expect(201).json();
-    admin.post(&format!("/v1/enrolments/{}/vet", one.id), &json!({"code": code["code"]})).expect(200);
-    let proof: Value = serde_json::from_str(PROOF).expect("JSON");
-    for (act, body) in [("vet/proof", &proof), ("vet/record", &json!({})), ("bind", &json!({}))] {
-        admin.post(&format!("/v1/enrolments/{}/{act}", one.id), body).expect(200);
-    }
+    let mut desk = one.begun(&rig);
+    desk.proved();
     assert_eq!(app.post("/v1/challenges", &login).code(), "push.not_registered", "not before");
-    let active = admin.post(&format!("/v1/enrolments/{}/activate", one.id), &json!({})).expect(200).json();
+    let active = desk.act("activate", &json!({})).expect(200).json();
     assert_eq!(
         (&active["state"], &active["loa"], &active["push"]["state"], &active["push"]["serial"]),
         (&json!("confirmed"), &json!(2.0), &json!("active"), &json!(serial)),
@@ -148,7 +90,7 @@ fn a_phone_is_good_once_it_is_bound() {
 fn a_phone_goes_with_its_enrolment() {
     let (rig, key) = rig();
     rig.user("alice");
-    let mut one = Enrolling::ask(&rig, &key, "alice", ("on_premise", 2.0));
+    let mut one = Enrolling::ask(&rig, &key, "alice", AT_DESK);
     let uri = one.uri(&json!({"kind": "push"}));
     assert!(uri.starts_with("pushauth://"), "{uri}");
     let mut handset = Handset::new(&rig, Personality::AndroidLegacy, "alice");
@@ -161,7 +103,7 @@ fn a_phone_goes_with_its_enrolment() {
     one.act("cancel", &json!({"reason": "not_needed"})).expect(200);
     assert_eq!(one.shown()["push"]["state"], "revoked");
 
-    let mut late = Enrolling::ask(&rig, &key, "alice", ("on_premise", 2.0));
+    let mut late = Enrolling::ask(&rig, &key, "alice", AT_DESK);
     let made = rig.cli_json(&["enrol", "phone", &late.id, "--kind", "combined", "--no-wait"]);
     let uri = made["registration"]["uri"].as_str().expect("a URI").to_owned();
     late.act("cancel", &json!({"reason": "not_needed"})).expect(200);
@@ -174,7 +116,7 @@ fn a_phone_goes_with_its_enrolment() {
     assert!(failed.iter().any(|event| event["reason"] == "enrolment"), "{failed:?}");
 
     rig.user("bob");
-    let mut own = Enrolling::ask(&rig, &key, "bob", ("self_asserted", 1.5));
+    let mut own = Enrolling::ask(&rig, &key, "bob", ("self_asserted", 1.5, "push"));
     let uri = own.uri(&json!({"kind": "push"}));
     let mut handset = Handset::new(&rig, Personality::IosLegacy, "bob");
     let (account, _) = handset.register(&uri);
@@ -192,27 +134,23 @@ fn a_phone_goes_with_its_enrolment() {
 #[test]
 fn a_phone_that_is_there_is_vetted() {
     let (rig, key) = rig();
-    let mut admin = rig.admin();
     rig.user("alice");
     let mut client = rig.loopback(Some(&key));
     let registered = register(&rig, &mut client, "alice", ("combined", Personality::PingNew));
     let (mut handset, account) = (registered.handset, registered.account);
-    let mut given_up = Enrolling::ask(&rig, &key, "alice", ("on_premise", 2.0));
+    let mut given_up = Enrolling::ask(&rig, &key, "alice", AT_DESK);
     let twice = given_up.act("phone", &json!({}));
     assert_eq!(twice.code(), "registration.exists", "{}", twice.text());
     let challenge = given_up.answered(&mut handset, account, Choice::Number);
     given_up.act("possession", &json!({"challenge": challenge})).expect(200);
-    let mut one = Enrolling::ask(&rig, &key, "alice", ("on_premise", 2.0));
+    let mut one = Enrolling::ask(&rig, &key, "alice", AT_DESK);
     one.act("possession/send", &json!({})).expect(409);
     given_up.act("cancel", &json!({"reason": "not_needed"})).expect(200);
     assert_eq!(given_up.shown()["push"]["state"], "active", "it was there before");
 
-    let code = one.act("code", &json!({})).expect(201).json();
-    admin.post(&format!("/v1/enrolments/{}/vet", one.id), &json!({"code": code["code"]})).expect(200);
     // At the desk the phone is asked by who vets.
-    let mut desk = Enrolling { client: rig.admin(), id: one.id.clone() };
-    let proof: Value = serde_json::from_str(PROOF).expect("JSON");
-    let early = desk.act("vet/proof", &proof);
+    let mut desk = one.begun(&rig);
+    let early = desk.act("vet/proof", &proof());
     assert_eq!(
         early.code(),
         "enrol.missing_activity",
@@ -223,10 +161,7 @@ fn a_phone_that_is_there_is_vetted() {
     let foreign = one.act("possession", &json!({"challenge": challenge}));
     assert!(foreign.status >= 400, "the applicant shows nothing at the desk: {}", foreign.text());
     desk.act("possession", &json!({"challenge": challenge})).expect(200);
-    for (act, body) in [("vet/proof", &proof), ("vet/record", &json!({})), ("bind", &json!({}))] {
-        desk.act(act, body).expect(200);
-    }
-    let active = desk.act("activate", &json!({})).expect(200).json();
+    let active = desk.vetted();
     assert_eq!((&active["loa"], &active["push"]["state"]), (&json!(2.0), &json!("active")), "{active}");
     let listed = client.get("/v1/users/alice/push").expect(200).json();
     assert_eq!(listed["items"][0]["loa"], 2.0, "{listed}");

@@ -10,6 +10,7 @@ pub mod cable;
 pub mod debugger;
 pub mod desk;
 pub mod display;
+pub mod enrolling;
 pub mod flow;
 pub mod forms;
 pub mod handset;

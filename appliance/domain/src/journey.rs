@@ -9,6 +9,7 @@ use std::collections::VecDeque;
 use serde::{Deserialize, Serialize};
 
 pub use self::asked::{At, Effect, Entered, Evidence, Next, Rule};
+use crate::enrol::Level;
 use crate::flow::{Choice, Definition, PushRule, Step};
 use crate::method::{Facts, Method};
 use crate::registration::Kind;
@@ -179,8 +180,20 @@ impl Journey {
     }
 
     fn has_unshown_code(&self, facts: &Facts) -> bool {
+        (facts.has_oath || facts.has_hardware) && !self.has_second_factor()
+    }
+
+    fn has_second_factor(&self) -> bool {
         let second = [Evidence::Sms, Evidence::Otp, Evidence::Push, Evidence::Recovery];
-        (facts.has_oath || facts.has_hardware) && !self.evidence.iter().any(|shown| second.contains(shown))
+        self.evidence.iter().any(|shown| second.contains(shown))
+    }
+
+    /// Level of what was shown, once there is more to it than the first factor. A recovery code stands for what was lost,
+    /// whatever that counted for (D-34).
+    pub fn second_factor(&self) -> Option<Level> {
+        let recovered = self.evidence.contains(&Evidence::Recovery);
+        let level = if recovered { Level::Three } else { Level::at_most(self.loa) };
+        self.has_second_factor().then_some(level)
     }
 
     /// Offers what holds; a single option needs no question (OATH-21).

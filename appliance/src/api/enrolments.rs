@@ -154,6 +154,7 @@ pub(super) async fn request(
             email: new.email,
             organisation: None,
             evidence: new.first_factor.map(evidence),
+            shown: None,
         },
     };
     let made = api.act(move |app| enrol::request(app, &caller, asked)).await?;

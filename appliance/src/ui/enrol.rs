@@ -17,7 +17,7 @@ use super::sheet::{Card, Choice, Field, Given, Link, Other, Sheet, refusal};
 use super::{act, languages, not_found, when};
 use crate::api::Api;
 use crate::appliance::Appliance;
-use crate::flows::enrol::{self, Info, NewRequest, View, Wanted};
+use crate::flows::enrol::{self, Info, NewRequest, STRONGER_FACTOR, View, Wanted};
 use crate::flows::journey::{self, Door};
 use crate::flows::{Caller, FlowError, handle, parse_handle, users};
 use crate::store::enrolment_list::{Place, Sequence};
@@ -60,6 +60,8 @@ pub(super) struct Here<'a> {
     user: UserName,
     csrf: String,
     pub(super) lang: String,
+    /// Level of what was shown at the login besides the first factor.
+    shown: Option<Level>,
 }
 
 impl Here<'_> {
@@ -105,6 +107,7 @@ async fn at(api: Arc<Api>, verb: Verb, headers: HeaderMap, form: Vec<u8>, page: 
             user: session.user,
             csrf: visitor.csrf(),
             lang: chosen.map_or(session.lang, str::to_owned),
+            shown: session.shown,
         };
         match page(&here, &given, posted) {
             Err(FlowError::NotFound("enrolment")) => Ok(not_found(app, lang)),
@@ -246,16 +249,19 @@ fn card(here: &Here<'_>, page: &Page, view: &View) -> Card {
     Card {
         heading: way(page, view.row.order.method, view.row.order.target),
         facts: facts(page, view),
-        note: Some(page.text(&format!("enrol-note-{}", note(state)))),
+        note: Some(page.text(&format!("enrol-note-{}", note(state, view.row.reason.as_deref())))),
         links: ways_on(here, page, view),
         about: handle(&view.row.order.id),
         others,
     }
 }
 
-/// What an applicant is told of a state.
-fn note(state: Stands) -> &'static str {
+/// What an applicant is told of a state, and of a reason that asks for something else to be done.
+fn note(state: Stands, reason: Option<&str>) -> &'static str {
     match state {
+        Stands::Rejected if reason.is_some_and(|reason| reason.ends_with(STRONGER_FACTOR)) => {
+            "stronger-factor"
+        }
         Stands::Requested | Stands::Eligible | Stands::FactorSelected | Stands::PossessionProven => "go-on",
         Stands::CodeIssued | Stands::Scheduled => "bring-code",
         Stands::Vetting | Stands::Vetted | Stands::Bound => "at-desk",
@@ -351,6 +357,7 @@ fn ask(here: &Here<'_>, given: &Given, posted: bool) -> Result<Response, FlowErr
     let mut info = Info::default();
     info.name = given.of("name").map(str::to_owned);
     info.email = given.of("email").map(str::to_owned);
+    info.shown = here.shown.map(Level::value);
     let new = NewRequest {
         user: here.user.clone(),
         method,

@@ -37,7 +37,7 @@ pub(super) async fn show(State(api): State<Arc<Api>>, headers: HeaderMap) -> Res
     run(&api, languages(&headers), move |app, _| {
         let Some(visitor) = visitor else { return Ok(Redirect::to("/ui/login").into_response()) };
         let offered = journey::self_service(app, &Door::Browser(&visitor.key), &visitor.flow)?;
-        let Some(journey::Session { user, lang, offers }) = offered else {
+        let Some(journey::Session { user, lang, offers, .. }) = offered else {
             return Ok(Redirect::to("/ui/login").into_response());
         };
         let chosen = browser::language(&headers).filter(|tag| app.config.texts.serving(tag).is_some());

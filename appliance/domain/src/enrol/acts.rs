@@ -69,15 +69,22 @@ pub enum Refusal {
     /// The number is no number, is somebody else's, or stands for more than this enrolment reaches.
     #[error("this number cannot be used here")]
     NumberNotUsable,
-    /// The registration authority works for other organisations.
-    #[error("the applicant's organisation is not one of the registration authority's")]
+    /// The registration authority works for other organisations, or says alone that the user belongs to one of them.
+    #[error(
+        "the applicant's organisation is not one of the registration authority's, or nobody else has said so"
+    )]
     OutOfScope,
     /// The assertion is from too long ago, or from a time that has not come.
     #[error("the assertion is too old, or from a time that has not come")]
     AssertionStale,
-    /// The assertion has vouched for an enrolment before.
+    /// The assertion has vouched for an enrolment before, or was its first factor.
     #[error("the assertion was used before")]
     AssertionUsed,
+    /// The user has a factor that counts for more than what this was asked for with.
+    #[error(
+        "the user has a factor that counts for more than what was shown: log in with it, or have the new one vetted"
+    )]
+    StrongerFactor,
 }
 
 impl Refusal {
@@ -106,6 +113,7 @@ impl Refusal {
             Refusal::OutOfScope => "enrol.out_of_scope",
             Refusal::AssertionStale => "enrol.assertion_stale",
             Refusal::AssertionUsed => "enrol.assertion_used",
+            Refusal::StrongerFactor => "enrol.stronger_factor",
         }
     }
 
@@ -119,6 +127,7 @@ impl Refusal {
                 | Refusal::WrongActor
                 | Refusal::SecondPerson
                 | Refusal::OutOfScope
+                | Refusal::StrongerFactor
         )
     }
 }

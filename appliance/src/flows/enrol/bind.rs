@@ -10,6 +10,7 @@ use hsm::MacPurpose;
 use serde_json::{Value, json};
 
 use super::end::{self, Unused};
+use super::request::STRONGER_FACTOR;
 use super::view::{self, View};
 use super::work::{Doing, Work};
 use super::{notice, number, people, phone as enrolled, possession};
@@ -254,6 +255,13 @@ pub(super) fn go_on(app: &Appliance, caller: &Caller, row: EnrolmentRow) -> Resu
     if work.column.activate_by != Activator::System || work.progress().state != complete {
         drop(work);
         return view::of(app, caller, row);
+    }
+    // What the user has got since the request counts too.
+    if people::is_outranked(&work)? {
+        let doing = Doing::new("enrol.activated", Activity::Activate);
+        let refused = work.refuse(doing, Refusal::StrongerFactor)?;
+        without_effect(work, STRONGER_FACTOR)?;
+        return Err(refused);
     }
     bound(&mut work)?;
     let judged = work.progress().activated(&work.rules(), None);

@@ -37,6 +37,7 @@ pub(crate) use letter::{ByLetter, by_letter, is_enabled as letters_count};
 pub(crate) use phone::registered;
 pub use phone::{Registering, number_to_select, register};
 pub use possession::{Sent, Shown, send, show as show_factor};
+pub(crate) use request::STRONGER_FACTOR;
 pub use request::{Evidence, Info, NewRequest, request, select};
 pub use schedule::{NewAppointment, book, give_back, list as appointments, offer};
 pub use soft::{Made, make};

@@ -1,21 +1,21 @@
 //! Who may do what at an enrolment: applicants through their applications, registration authorities within their
 //! organisations and up to their own level (BIND-35, BIND-37, D-54).
 
-use domain::enrol::{Level, Refusal, Requester, Vetter};
+use domain::enrol::{Level, Method, Refusal, Requester, Vetter};
 use domain::event::Event;
 use domain::names::UserName;
 use domain::role::Right;
 use domain::token::{Id, Lifecycle};
 use hsm::MacPurpose;
 
-use super::applicant;
 use super::work::{Doing, Work};
+use super::{applicant, request};
 use crate::appliance::Appliance;
 use crate::flows::push::check_device;
 use crate::flows::{Caller, FlowError, OPERATOR, handle, operators, organisation, phones};
 use crate::store::enrolment::EnrolmentRow;
-use crate::store::push_device;
 use crate::store::token::{self, TokenRow};
+use crate::store::push_device;
 
 /// Who root is as a vetter: no user.
 const NOBODY: Id = [0; 16];
@@ -39,6 +39,41 @@ pub(super) fn level_of(app: &Appliance, user: &Id) -> Result<Level, FlowError> {
     let levels = tokens.iter().map(|row| row.loa).chain(number.map(|bound| bound.loa));
     let levels = levels.chain(phones.iter().map(|row| row.loa));
     Ok(levels.map(Level::at_most).max().unwrap_or(Level::One))
+}
+
+/// Level of what a user has besides the password, whatever state it is in, but for one thing; none for who has nothing.
+/// What is held for an enrolment is nobody's factor yet.
+///
+/// # Errors
+/// As [`level_of`].
+fn standing(app: &Appliance, user: &Id, but: Option<&Id>) -> Result<Option<Level>, FlowError> {
+    let (mut tokens, mut devices) =
+        app.store.read(|c| Ok((token::of_user(c, user)?, push_device::living_of(c, user)?)))?;
+    let counts = |lifecycle: Lifecycle, id: &Id| {
+        !matches!(lifecycle, Lifecycle::Revoked | Lifecycle::Pending) && but != Some(id)
+    };
+    tokens.retain(|row| counts(row.state.lifecycle, &row.id));
+    check_records(app, &tokens)?;
+    devices.retain(|row| counts(row.lifecycle, &row.id));
+    devices.iter().try_for_each(|row| check_device(app, row))?;
+    let number = phones::of_user(app, user)?.filter(|bound| but != Some(&bound.id));
+    let levels = tokens.iter().map(|row| row.loa).chain(devices.iter().map(|row| row.loa));
+    Ok(levels.chain(number.map(|bound| bound.loa)).map(Level::at_most).max())
+}
+
+/// Whether the user has a factor that counts for more than what was shown when this was asked for, besides the one that
+/// is being bound: then nobody's word, and the first factor, add no other one beside it (BIND-33, D-34).
+///
+/// # Errors
+/// As [`level_of`].
+pub(super) fn is_outranked(work: &Work<'_>) -> Result<bool, FlowError> {
+    if work.row.order.method != Method::SelfAsserted {
+        return Ok(false);
+    }
+    let item = work.progress().item;
+    let Some(standing) = standing(work.app, &work.owner.id, item.as_ref())? else { return Ok(false) };
+    let shown = request::info(work.app, &work.owner, &work.row)?.shown.map(Level::at_most);
+    Ok(shown.is_none_or(|shown| shown < standing))
 }
 
 /// Checks that the levels of tokens, and whose they are, stand as the HSM has bound them.
@@ -189,14 +224,10 @@ impl Work<'_> {
         let (app, caller) = (self.app, self.caller);
         let rights = caller.rights;
         if caller.actor.kind == OPERATOR {
-            if rights.has(Right::Vet) && !rights.has(Right::RequestEnrolment) {
-                if !works_for(app, caller, Right::Vet, self.organisation()?) {
-                    return Err(self.refuse(Doing::end(doing, ""), Refusal::OutOfScope)?);
-                }
-                return Ok(());
-            }
-            caller.need(app, Right::RequestEnrolment)?;
-            if !works_for(app, caller, Right::RequestEnrolment, self.organisation()?) {
+            let desk = rights.has(Right::Vet) && !rights.has(Right::RequestEnrolment);
+            let right = if desk { Right::Vet } else { Right::RequestEnrolment };
+            caller.need(app, right)?;
+            if !works_for(app, caller, right, self.organisation()?) {
                 return Err(self.refuse(Doing::end(doing, ""), Refusal::OutOfScope)?);
             }
             return Ok(());

@@ -23,6 +23,8 @@ use crate::store::user::UserRow;
 const TEXT_MAX: usize = 128;
 /// Milliseconds of a day.
 const DAY_MS: i64 = 24 * 3_600_000;
+/// Why nobody adds a factor by the own word to one that counts for more.
+pub(crate) const STRONGER_FACTOR: &str = "stronger_factor";
 /// Factors that a user may have, the password included (BIND-01).
 const FACTORS_MAX: u8 = 9;
 
@@ -43,6 +45,9 @@ pub struct Info {
     pub organisation: Option<String>,
     /// The login somewhere else by which the first factor was shown.
     pub evidence: Option<Evidence>,
+    /// The level of what an applicant has shown at the login here, besides the first factor; none for that one alone.
+    #[serde(default)]
+    pub shown: Option<f64>,
 }
 
 /// A login somewhere else, as its application delivers it (BIND-04).
@@ -103,18 +108,18 @@ fn requester(app: &Appliance, caller: &Caller, new: &NewRequest) -> Result<Reque
         caller.need(app, Right::RequestEnrolment)?;
         return Ok(Requester::Applicant);
     }
-    if caller.actor.kind != OPERATOR {
+    let by = match (caller.actor.kind == OPERATOR, caller.rights.has(Right::Vet)) {
+        (true, true) => Requester::Desk,
+        (true, false) => Requester::Organisation,
+        (false, _) => Requester::Application,
+    };
+    if by != Requester::Desk {
         caller.need(app, Right::RequestEnrolment)?;
-        if new.info.evidence.is_some() {
-            caller.need(app, Right::AssertUser)?;
-        }
-        return Ok(Requester::Application);
     }
-    if caller.rights.has(Right::Vet) {
-        return Ok(Requester::Desk);
+    if by == Requester::Application && new.info.evidence.is_some() {
+        caller.need(app, Right::AssertUser)?;
     }
-    caller.need(app, Right::RequestEnrolment)?;
-    Ok(Requester::Organisation)
+    Ok(by)
 }
 
 /// The level that a request aims at: the one asked for, or the lowest of the method.
@@ -167,8 +172,8 @@ pub(super) fn new_row(order: Order, application: Id, organisation: String, now_m
 ///
 /// # Errors
 /// [`FlowError::NotFound`] without such a user; [`FlowError::Enrol`] without a first factor (BIND-06) or for a method
-/// that is not enabled, and [`FlowError::RateLimited`] for a user in whose name too many were asked for in a day; each is an
-/// event. [`FlowError::Invalid`].
+/// that is not enabled, and [`FlowError::RateLimited`] for a user
+/// in whose name too many were asked for in a day; each is an event. [`FlowError::Invalid`].
 pub fn request(app: &Appliance, caller: &Caller, new: NewRequest) -> Result<View, FlowError> {
     let by = requester(app, caller, &new)?;
     check_texts(&new)?;
@@ -179,21 +184,7 @@ pub fn request(app: &Appliance, caller: &Caller, new: NewRequest) -> Result<View
         return Err(FlowError::NotFound("user"));
     }
     let guard = app.lock_user(&owner.id)?;
-    let channel = match by {
-        Requester::Desk => Channel::Desk,
-        Requester::Applicant => Channel::LocalLogin,
-        _ => new.channel.unwrap_or(Channel::Api),
-    };
-    let order = Order {
-        id: app.new_id()?,
-        user: owner.id,
-        factor_index: new.factor_index,
-        channel,
-        by,
-        method: new.method,
-        target,
-        policy: app.config.enrol.policy.version.clone(),
-    };
+    let order = ordered(app, &owner, (by, target), &new)?;
     let id = order.id;
     let organisation = counting(app, by, &owner, &new)?;
     let mut row = new_row(order, caller.application, organisation, app.clock.now().wall_ms);
@@ -201,26 +192,10 @@ pub fn request(app: &Appliance, caller: &Caller, new: NewRequest) -> Result<View
     info.organisation.clone_from(&new.organisation);
     row.info = Some(seal(app, &owner, &id, &info)?);
     let mut work = Work::begin(app, caller, &owner, row, Some(guard))?;
-    let doing = || Doing::new("enrol.requested", Activity::Request).about("channel", channel.name());
-    if !app.config.enrol.methods.contains(&new.method) {
-        return Err(work.refuse(doing(), Refusal::MethodDisabled(new.method))?);
-    }
-    let right = if caller.rights.has(Right::RequestEnrolment) { Right::RequestEnrolment } else { Right::Vet };
-    if !people::works_for(app, caller, right, &work.row.organisation) {
-        return Err(work.refuse(doing(), Refusal::OutOfScope)?);
-    }
-    let since = work.now.steady_ms.saturating_sub(DAY_MS);
-    let user = owner.id;
-    if by.is_self()
-        && app.store.read(|c| enrolment::asked_since(c, &user, since))? >= app.config.enrol.day_max as usize
-    {
-        let event = Event::refused(work.now.wall_ms, "enrol.requested", caller.actor.clone(), "limited");
-        app.refuse_seldom(&owner.user_ref, event.about("user_ref", &owner.user_ref))?;
-        return Err(FlowError::RateLimited);
-    }
+    check_request(&work, &new)?;
     let first_factor = by == Requester::Applicant || new.info.evidence.is_some();
     let mut asked =
-        doing().about("requested_by", by.name()).input(work.row.info.as_deref().unwrap_or_default());
+        asking(&work).about("requested_by", by.name()).input(work.row.info.as_deref().unwrap_or_default());
     if first_factor {
         let shown = if by == Requester::Applicant { "login" } else { "assertion" };
         asked = asked.about("first_factor", shown);
@@ -232,6 +207,56 @@ pub fn request(app: &Appliance, caller: &Caller, new: NewRequest) -> Result<View
     let row = work.commit(|_| Ok(()))?;
     app.bell.ring();
     view::of(app, caller, row)
+}
+
+fn ordered(
+    app: &Appliance,
+    owner: &UserRow,
+    (by, target): (Requester, Level),
+    new: &NewRequest,
+) -> Result<Order, FlowError> {
+    let channel = match by {
+        Requester::Desk => Channel::Desk,
+        Requester::Applicant => Channel::LocalLogin,
+        _ => new.channel.unwrap_or(Channel::Api),
+    };
+    Ok(Order {
+        id: app.new_id()?,
+        user: owner.id,
+        factor_index: new.factor_index,
+        channel,
+        by,
+        method: new.method,
+        target,
+        policy: app.config.enrol.policy.version.clone(),
+    })
+}
+
+fn asking(work: &Work<'_>) -> Doing {
+    Doing::new("enrol.requested", Activity::Request).about("channel", work.row.order.channel.name())
+}
+
+/// What is looked at before there is an enrolment at all; each refusal is an event.
+fn check_request(work: &Work<'_>, new: &NewRequest) -> Result<(), FlowError> {
+    let (app, caller, rules) = (work.app, work.caller, &work.app.config.enrol);
+    if !rules.methods.contains(&new.method) {
+        return Err(work.refuse(asking(work), Refusal::MethodDisabled(new.method))?);
+    }
+    let right = if caller.rights.has(Right::RequestEnrolment) { Right::RequestEnrolment } else { Right::Vet };
+    if !people::works_for(app, caller, right, &work.row.organisation) {
+        return Err(work.refuse(asking(work), Refusal::OutOfScope)?);
+    }
+    let since = work.now.steady_ms.saturating_sub(DAY_MS);
+    let user = work.owner.id;
+    if work.row.order.by.is_self()
+        && app.store.read(|c| enrolment::asked_since(c, &user, since))? >= rules.day_max as usize
+    {
+        let event = Event::refused(work.now.wall_ms, "enrol.requested", caller.actor.clone(), "limited");
+        let user_ref = &work.owner.user_ref;
+        app.refuse_seldom(user_ref, event.about("user_ref", user_ref))?;
+        return Err(FlowError::RateLimited);
+    }
+    Ok(())
 }
 
 /// The organisation that counts: the one that an operator has said of the user, else the word of a registration authority,
@@ -288,6 +313,9 @@ fn hindrance(work: &Work<'_>, looked: Looked) -> Result<Option<&'static str>, Fl
     let organisation = work.organisation()?;
     if !rules.organisations.is_empty() && !rules.organisations.iter().any(|one| one == organisation) {
         return Ok(Some("organisation"));
+    }
+    if people::is_outranked(work)? {
+        return Ok(Some(STRONGER_FACTOR));
     }
     let (user, id) = (work.owner.id, work.row.order.id);
     let open = app.store.read(|c| enrolment::open_count(c, &user, &id))?;

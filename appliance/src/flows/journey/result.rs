@@ -1,5 +1,6 @@
 //! The end of a flow: what its application gets, and what its browser may do afterwards.
 
+use domain::enrol::Level;
 use domain::event::Event;
 use domain::flow::Purpose;
 use domain::journey::{At, Evidence};
@@ -125,6 +126,8 @@ pub struct Session {
     pub lang: String,
     /// What the user may change.
     pub offers: Vec<Offered>,
+    /// Level of what was shown besides the first factor; none for the first factor alone.
+    pub shown: Option<Level>,
 }
 
 /// Who is logged in in a browser and what that user may change; none without a login.
@@ -151,7 +154,8 @@ pub fn self_service(app: &Appliance, door: &Door<'_>, id: &Id) -> Result<Option<
         .filter(|flow| flow.conditions.iter().all(|condition| condition.holds(&facts)))
         .map(|flow| Offered { name: flow.id.clone(), label: flow.label.clone() })
         .collect();
-    Ok(Some(Session { user: owner.name, lang: walk.kept.lang.clone(), offers }))
+    let (lang, shown) = (walk.kept.lang.clone(), walk.kept.journey.second_factor());
+    Ok(Some(Session { user: owner.name, lang, offers, shown }))
 }
 
 /// Ends a browser's login.
