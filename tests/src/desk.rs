@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use crate::appliance::{Appliance, RigOptions, binary, told};
 use crate::http::{Answer, Client};
 use crate::technician::Bench;
+use crate::time::unix_s;
 use crate::token::EmulatedToken;
 
 /// The copy of the binary that everybody can run.
@@ -195,13 +196,21 @@ pub const PASSPORT: [&str; 10] = [
     "--security-features",
 ];
 
-/// A request with a first factor that a federated login has shown.
+/// A request with a first factor that a federated login has shown just now.
 pub fn request(user: &str, method: &str, level: f64) -> Value {
     json!({
         "user": user, "method": method, "level": level, "channel": "federated", "name": "Alice Example",
-        "email": "alice@example.org",
-        "first_factor": {"issuer": "https://idp.example.org", "id": "_a75adf55", "at": "2026-11-22T09:00:00Z"},
+        "email": "alice@example.org", "first_factor": login("_a75adf55", unix_s()),
     })
+}
+
+/// A federated login, made at this Unix second.
+pub fn login(id: &str, at: u64) -> Value {
+    json!({"issuer": "https://idp.example.org", "id": id, "at": rfc3339(at)})
+}
+
+fn rfc3339(at: u64) -> String {
+    jiff::Timestamp::from_second(i64::try_from(at).expect("a time")).expect("a time").to_string()
 }
 
 /// The assertion of an electronic identity, made at this Unix second.
@@ -209,8 +218,7 @@ pub fn request(user: &str, method: &str, level: f64) -> Value {
 /// # Panics
 /// Outside the times that RFC 3339 writes.
 pub fn assertion(id: &str, at: u64, level: f64) -> Value {
-    let at = jiff::Timestamp::from_second(i64::try_from(at).expect("a time")).expect("a time");
-    json!({"issuer": "https://eid.example.org", "id": id, "at": at.to_string(), "level": level})
+    json!({"issuer": "https://eid.example.org", "id": id, "at": rfc3339(at), "level": level})
 }
 
 /// The names of events about an enrolment, in order; refused ones with their reason.

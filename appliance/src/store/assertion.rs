@@ -1,4 +1,5 @@
-//! Assertions that have vouched for an enrolment (BIND-15): each vouches once.
+//! Assertions that have vouched for an enrolment, or shown its first factor (BIND-04, BIND-15): each vouches once, and none
+//! does both.
 
 use rusqlite::{Connection, params};
 
@@ -6,7 +7,7 @@ use super::Writing;
 use super::error::StoreError;
 use super::row::is_taken;
 
-/// Whether an assertion has vouched before.
+/// Whether an assertion has vouched, or shown a first factor.
 ///
 /// # Errors
 /// SQLite's.
@@ -27,4 +28,19 @@ pub fn use_up(writing: &mut Writing<'_>, mark: &[u8; 32], until: i64, now: i64) 
         Err(error) if is_taken(&error) => Err(StoreError::Changed("the assertion")),
         done => Ok(done.map(drop)?),
     }
+}
+
+/// Notes that an assertion has shown a first factor, as it may more than once, until it is too old; forgets those that are.
+/// Times are steady Unix milliseconds.
+///
+/// # Errors
+/// SQLite's.
+pub fn note(writing: &mut Writing<'_>, mark: &[u8; 32], until: i64, now: i64) -> Result<(), StoreError> {
+    writing.tx.execute("DELETE FROM assertion_used WHERE until < ?1", [now])?;
+    writing.tx.execute(
+        "INSERT INTO assertion_used (mark, until) VALUES (?1, ?2)
+         ON CONFLICT (mark) DO UPDATE SET until = max(until, excluded.until)",
+        params![mark, until],
+    )?;
+    Ok(())
 }

@@ -22,7 +22,7 @@ pub struct NewEnrolment {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub channel: Option<String>,
     /// Whose registration authorities may vet. It counts where no operator has said which organisation the user belongs to,
-    /// and who asks is an operator or brings a login somewhere else; else it is a claim.
+    /// and who asks is an operator who works for all, or brings a login somewhere else; else it is a claim.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub organisation: Option<String>,
     /// The name of the person.
@@ -31,7 +31,8 @@ pub struct NewEnrolment {
     /// E-mail address.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub email: Option<String>,
-    /// The login somewhere else by which the user has shown the first factor; needs the scope `user:assert`.
+    /// The login somewhere else by which the user has shown the first factor, not older than `enrol.assertion.max_age`;
+    /// needs the scope `user:assert`. It proves no identity.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub first_factor: Option<Assertion>,
 }

@@ -12,7 +12,7 @@ use zeroize::{Zeroize, ZeroizeOnDrop};
 
 use super::view::{self, View};
 use super::work::{Doing, Work, check_line};
-use super::{applicant, people};
+use super::{applicant, people, vouch};
 use crate::appliance::Appliance;
 use crate::config::enrolment::is_organisation;
 use crate::flows::{Caller, FlowError, OPERATOR, organisation, users};
@@ -116,7 +116,8 @@ fn requester(app: &Appliance, caller: &Caller, new: &NewRequest) -> Result<Reque
     if by != Requester::Desk {
         caller.need(app, Right::RequestEnrolment)?;
     }
-    if by == Requester::Application && new.info.evidence.is_some() {
+    // Who vets says at the desk who somebody is, and not by a login that nobody has seen.
+    if new.info.evidence.is_some() {
         caller.need(app, Right::AssertUser)?;
     }
     Ok(by)
@@ -172,7 +173,7 @@ pub(super) fn new_row(order: Order, application: Id, organisation: String, now_m
 ///
 /// # Errors
 /// [`FlowError::NotFound`] without such a user; [`FlowError::Enrol`] without a first factor (BIND-06) or for a method
-/// that is not enabled, and [`FlowError::RateLimited`] for a user
+/// that is not enabled, with [`Refusal::AssertionStale`] for a login of long ago, and [`FlowError::RateLimited`] for a user
 /// in whose name too many were asked for in a day; each is an event. [`FlowError::Invalid`].
 pub fn request(app: &Appliance, caller: &Caller, new: NewRequest) -> Result<View, FlowError> {
     let by = requester(app, caller, &new)?;
@@ -193,7 +194,9 @@ pub fn request(app: &Appliance, caller: &Caller, new: NewRequest) -> Result<View
     row.info = Some(seal(app, &owner, &id, &info)?);
     let mut work = Work::begin(app, caller, &owner, row, Some(guard))?;
     check_request(&work, &new)?;
-    let first_factor = by == Requester::Applicant || new.info.evidence.is_some();
+    let first =
+        new.info.evidence.as_ref().map(|evidence| vouch::first_factor(&work, evidence)).transpose()?;
+    let first_factor = by == Requester::Applicant || first.is_some();
     let mut asked =
         asking(&work).about("requested_by", by.name()).input(work.row.info.as_deref().unwrap_or_default());
     if first_factor {
@@ -204,7 +207,7 @@ pub fn request(app: &Appliance, caller: &Caller, new: NewRequest) -> Result<View
     work.go(asked, judged)?;
     look_whether_eligible(&mut work, Looked::UnderWay)?;
     // Who asks is told at once: a message for each refusal would let anybody spend the modem's time.
-    let row = work.commit(|_| Ok(()))?;
+    let row = work.commit(move |w| first.map_or(Ok(()), |first| first.note(w)))?;
     app.bell.ring();
     view::of(app, caller, row)
 }

@@ -14,13 +14,13 @@ use super::end::Unused;
 use super::identity::Identity;
 use super::notice;
 use super::possession::vouched_by;
-use super::request::Evidence;
+use super::request::{self, Evidence};
 use super::vet::commence;
 use super::view::{self, View};
 use super::work::{Doing, Work, check_line};
 use crate::appliance::Appliance;
 use crate::flows::{Caller, FlowError, handle};
-use crate::store::{StoreError, assertion, token, vetting};
+use crate::store::{StoreError, Writing, assertion, token, vetting};
 
 /// Longest text of an assertion, in characters.
 const TEXT_MAX: usize = 128;
@@ -70,17 +70,16 @@ pub fn by_assertion(
     check_line("id", &evidence.id, TEXT_MAX)?;
     let mut work = Work::open(app, caller, id)?;
     work.for_applicant("enrol.vetting")?;
-    let mark = fresh(&work, evidence)?;
+    let fresh = fresh(&work, evidence)?;
     if commence(&mut work, None, None)? {
         return not_eligible(work);
     }
     let by = format!("{} {}", evidence.issuer, evidence.id);
     let sealed = vetted(&mut work, ProofKind::EidAssertion, level, &by)?;
-    let (enrolment, at) = (*id, work.now.steady_ms);
-    let until = at.saturating_add(max_age(app)).saturating_add(2 * SKEW_MS);
+    let enrolment = *id;
     let row = work.commit(move |w| {
-        assertion::use_up(w, &mark, until, at)?;
-        vetting::put_identity(w, &enrolment, &sealed, at)
+        assertion::use_up(w, &fresh.mark, fresh.until, fresh.at)?;
+        vetting::put_identity(w, &enrolment, &sealed, fresh.at)
     })?;
     bind::go_on(app, caller, row)
 }
@@ -90,25 +89,66 @@ fn max_age(app: &Appliance) -> i64 {
     i64::try_from(app.config.enrol.assertion_max_age_ms).unwrap_or(i64::MAX)
 }
 
-/// Whether an assertion is of now, and vouches for the first time; its mark.
-fn fresh(work: &Work<'_>, evidence: &Evidence) -> Result<[u8; 32], FlowError> {
+/// An assertion that is of now.
+#[derive(Clone, Copy)]
+pub(super) struct Fresh {
+    mark: [u8; 32],
+    until: i64,
+    at: i64,
+}
+
+impl Fresh {
+    /// Looks at its age.
+    fn of(work: &Work<'_>, evidence: &Evidence, doing: Doing) -> Result<Self, FlowError> {
+        let app = work.app;
+        let at: jiff::Timestamp = evidence
+            .at
+            .parse()
+            .map_err(|_| FlowError::Invalid("at: must be a time as RFC 3339 writes it".to_owned()))?;
+        let age = work.now.wall_ms.saturating_sub(at.as_millisecond());
+        let max_age = max_age(app);
+        if age > max_age || age < -SKEW_MS {
+            return Err(work.refuse(doing, Refusal::AssertionStale)?);
+        }
+        let named =
+            Canonical::new("countersign assertion 1").text(&evidence.issuer).text(&evidence.id).finish();
+        let macs = app.hsm.mac(MacPurpose::Lookup, vec![named])?;
+        let mark = *macs.first().ok_or(HsmError::Protocol)?;
+        let at = work.now.steady_ms;
+        Ok(Fresh { mark, until: at.saturating_add(max_age).saturating_add(2 * SKEW_MS), at })
+    }
+
+    /// Notes that it has shown a first factor: it proves no identity any more, and can show the first factor of another
+    /// request. In the act's own transaction.
+    ///
+    /// # Errors
+    /// SQLite's.
+    pub(super) fn note(&self, writing: &mut Writing<'_>) -> Result<(), StoreError> {
+        assertion::note(writing, &self.mark, self.until, self.at)
+    }
+}
+
+/// The login somewhere else by which a first factor was shown, as long as it is of now (BIND-04, BIND-06).
+///
+/// # Errors
+/// [`FlowError::Enrol`] with [`Refusal::AssertionStale`], which is an event; when the HSM or the store cannot answer.
+pub(super) fn first_factor(work: &Work<'_>, evidence: &Evidence) -> Result<Fresh, FlowError> {
+    Fresh::of(work, evidence, Doing::new("enrol.requested", Activity::Request))
+}
+
+/// Whether an assertion is of now, and serves for the first time: neither for another vetting, nor as a first factor.
+fn fresh(work: &Work<'_>, evidence: &Evidence) -> Result<Fresh, FlowError> {
     let app = work.app;
     let doing = || Doing::new("enrol.vetting", Activity::Vet);
-    let at: jiff::Timestamp = evidence
-        .at
-        .parse()
-        .map_err(|_| FlowError::Invalid("at: must be a time as RFC 3339 writes it".to_owned()))?;
-    let age = work.now.wall_ms.saturating_sub(at.as_millisecond());
-    if age > max_age(app) || age < -SKEW_MS {
-        return Err(work.refuse(doing(), Refusal::AssertionStale)?);
-    }
-    let named = Canonical::new("countersign assertion 1").text(&evidence.issuer).text(&evidence.id).finish();
-    let macs = app.hsm.mac(MacPurpose::Lookup, vec![named])?;
-    let mark = *macs.first().ok_or(HsmError::Protocol)?;
-    if app.store.read(|c| assertion::is_used(c, &mark))? {
+    let fresh = Fresh::of(work, evidence, doing())?;
+    let info = request::info(app, &work.owner, &work.row)?;
+    // The mark goes once the assertion is too old; what the request says stays as long as it does.
+    let own =
+        info.evidence.as_ref().is_some_and(|own| own.issuer == evidence.issuer && own.id == evidence.id);
+    if own || app.store.read(|c| assertion::is_used(c, &fresh.mark))? {
         return Err(work.refuse(doing(), Refusal::AssertionUsed)?);
     }
-    Ok(mark)
+    Ok(fresh)
 }
 
 /// A code of an own token: the level that comes out is that of the token at the most.
