@@ -126,6 +126,12 @@ pub fn reach(app: &Appliance, caller: &Caller, right: Right) -> Scope {
     caller.scopes.for_right(&caller.roles, right).and(&app.config.enrol.bounds(&caller.actor.id))
 }
 
+/// Whether an operator works for these organisations alone, in every role.
+pub(super) fn is_within(app: &Appliance, row: &OperatorRow, reach: &Scope) -> bool {
+    let bounds = app.config.enrol.bounds(row.name.as_str());
+    row.roles.iter().all(|role| row.scopes.of(*role).and(&bounds).is_within(reach))
+}
+
 /// Whether a caller has a right for all organisations: what belongs to none is not for those who work for some.
 ///
 /// # Errors

@@ -19,11 +19,19 @@ const TABLE: &str = "the organisation";
 /// # Errors
 /// [`FlowError::Tampered`]; when the HSM or the store cannot answer.
 pub fn of(app: &Appliance, owner: &Id) -> Result<Option<String>, FlowError> {
+    Ok(membership(app, owner)?.map(|row| row.organisation))
+}
+
+/// The organisation of a user, and who has said so.
+///
+/// # Errors
+/// As [`of`].
+pub(super) fn membership(app: &Appliance, owner: &Id) -> Result<Option<MembershipRow>, FlowError> {
     let Some(row) = app.store.read(|c| membership::of_user(c, owner))? else { return Ok(None) };
     let named = app.store.read(|c| user::by_id(c, owner))?;
     let which = named.map_or_else(String::new, |named| named.name.to_string());
     app.check_row(TABLE, &which, row.bytes(), &row.mac)?;
-    Ok(Some(row.organisation))
+    Ok(Some(row))
 }
 
 /// The organisation of a user by name.

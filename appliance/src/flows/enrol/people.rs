@@ -5,6 +5,7 @@ use domain::enrol::{Level, Method, Refusal, Requester, Vetter};
 use domain::event::Event;
 use domain::names::UserName;
 use domain::role::Right;
+use domain::scope::Scope;
 use domain::token::{Id, Lifecycle};
 use hsm::MacPurpose;
 
@@ -15,7 +16,7 @@ use crate::flows::push::check_device;
 use crate::flows::{Caller, FlowError, OPERATOR, handle, operators, organisation, phones};
 use crate::store::enrolment::EnrolmentRow;
 use crate::store::token::{self, TokenRow};
-use crate::store::push_device;
+use crate::store::{push_device, vetting};
 
 /// Who root is as a vetter: no user.
 const NOBODY: Id = [0; 16];
@@ -114,6 +115,38 @@ pub(super) fn works_for(app: &Appliance, caller: &Caller, right: Right, organisa
     operators::reach(app, caller, right).includes(organisation)
 }
 
+/// Whether a caller may act at an enrolment with a right. For who works for some organisations it takes another
+/// authority's word that the user belongs to one of them, and no operator who reaches further is dealt with (BIND-37, B.2).
+///
+/// # Errors
+/// [`FlowError::Tampered`]; when the HSM or the store cannot answer.
+pub(super) fn deals_with(work: &Work<'_>, right: Right) -> Result<bool, FlowError> {
+    let (app, caller, owner) = (work.app, work.caller, &work.owner);
+    let reach = operators::reach(app, caller, right);
+    if reach == Scope::Everywhere {
+        return Ok(true);
+    }
+    if !reach.includes(work.organisation()?) || is_own_word(work)? {
+        return Ok(false);
+    }
+    let operator = operators::active(app, &owner.name)?;
+    Ok(operator.is_none_or(|operator| operators::is_within(app, &operator, &reach)))
+}
+
+/// Whether it is the caller alone who says which organisation the user belongs to.
+fn is_own_word(work: &Work<'_>) -> Result<bool, FlowError> {
+    let (app, own) = (work.app, &work.caller.actor.id);
+    if let Some(said) = organisation::membership(app, &work.owner.id)? {
+        return Ok(said.said_by == *own);
+    }
+    if !matches!(work.row.order.by, Requester::Desk | Requester::Organisation) {
+        return Ok(false);
+    }
+    let id = work.row.order.id;
+    let asked = app.store.read(|c| vetting::steps(c, &id))?.into_iter().next();
+    Ok(asked.is_some_and(|step| step.actor[1] == *own))
+}
+
 /// The organisations that a caller is held to; none for who works for all.
 pub(super) fn own_organisations(app: &Appliance, caller: &Caller, right: Right) -> Option<Vec<String>> {
     operators::reach(app, caller, right).names()
@@ -197,7 +230,7 @@ impl Work<'_> {
             let text = "a registration authority is a person, and an application is none";
             return Err(caller.forbidden(app, Right::Vet.name(), text)?);
         };
-        if !works_for(app, caller, Right::Vet, self.organisation()?) {
+        if !deals_with(self, Right::Vet)? {
             return Err(self.refuse(Doing::end(doing, ""), Refusal::OutOfScope)?);
         }
         Ok(Vetter { person: row.user_id, level: level_of(app, &row.user_id)? })
@@ -227,7 +260,7 @@ impl Work<'_> {
             let desk = rights.has(Right::Vet) && !rights.has(Right::RequestEnrolment);
             let right = if desk { Right::Vet } else { Right::RequestEnrolment };
             caller.need(app, right)?;
-            if !works_for(app, caller, right, self.organisation()?) {
+            if !deals_with(self, right)? {
                 return Err(self.refuse(Doing::end(doing, ""), Refusal::OutOfScope)?);
             }
             return Ok(());

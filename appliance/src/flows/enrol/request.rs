@@ -6,6 +6,7 @@ use domain::enrol::{
 use domain::event::Event;
 use domain::names::UserName;
 use domain::role::Right;
+use domain::scope::Scope;
 use domain::token::Id;
 use serde::{Deserialize, Serialize};
 use zeroize::{Zeroize, ZeroizeOnDrop};
@@ -15,7 +16,7 @@ use super::work::{Doing, Work, check_line};
 use super::{applicant, people, vouch};
 use crate::appliance::Appliance;
 use crate::config::enrolment::is_organisation;
-use crate::flows::{Caller, FlowError, OPERATOR, organisation, users};
+use crate::flows::{Caller, FlowError, OPERATOR, operators, organisation, users};
 use crate::store::enrolment::{self, EnrolmentRow};
 use crate::store::user::UserRow;
 
@@ -187,7 +188,7 @@ pub fn request(app: &Appliance, caller: &Caller, new: NewRequest) -> Result<View
     let guard = app.lock_user(&owner.id)?;
     let order = ordered(app, &owner, (by, target), &new)?;
     let id = order.id;
-    let organisation = counting(app, by, &owner, &new)?;
+    let organisation = counting(app, caller, by, &owner, &new)?;
     let mut row = new_row(order, caller.application, organisation, app.clock.now().wall_ms);
     let mut info = new.info.clone();
     info.organisation.clone_from(&new.organisation);
@@ -246,7 +247,7 @@ fn check_request(work: &Work<'_>, new: &NewRequest) -> Result<(), FlowError> {
         return Err(work.refuse(asking(work), Refusal::MethodDisabled(new.method))?);
     }
     let right = if caller.rights.has(Right::RequestEnrolment) { Right::RequestEnrolment } else { Right::Vet };
-    if !people::works_for(app, caller, right, &work.row.organisation) {
+    if !people::deals_with(work, right)? {
         return Err(work.refuse(asking(work), Refusal::OutOfScope)?);
     }
     let since = work.now.steady_ms.saturating_sub(DAY_MS);
@@ -263,13 +264,23 @@ fn check_request(work: &Work<'_>, new: &NewRequest) -> Result<(), FlowError> {
 }
 
 /// The organisation that counts: the one that an operator has said of the user, else the word of a registration authority,
-/// an operator, or an application that brings a login somewhere else. What an applicant types is a claim, no more.
-fn counting(app: &Appliance, by: Requester, owner: &UserRow, new: &NewRequest) -> Result<String, FlowError> {
+/// an operator, or an application that brings a login somewhere else. What an applicant types is a claim, no more, and so
+/// is the word of who works for some organisations: nobody makes the own applicants.
+fn counting(
+    app: &Appliance,
+    caller: &Caller,
+    by: Requester,
+    owner: &UserRow,
+    new: &NewRequest,
+) -> Result<String, FlowError> {
     if let Some(said) = organisation::of(app, &owner.id)? {
         return Ok(said);
     }
     let word = match by {
-        Requester::Desk | Requester::Organisation => true,
+        Requester::Desk => operators::reach(app, caller, Right::Vet) == Scope::Everywhere,
+        Requester::Organisation => {
+            operators::reach(app, caller, Right::RequestEnrolment) == Scope::Everywhere
+        }
         Requester::Application => new.info.evidence.is_some(),
         Requester::Applicant => false,
     };
