@@ -6,10 +6,11 @@ use domain::letter::{Delivery, Kind};
 use domain::names::{Serial, UserName};
 use domain::otpauth::OtpAuth;
 use domain::role::Right;
-use domain::token::{Class, Factor, Lifecycle, MovingState, Policy};
+use domain::token::{Class, Factor, Id, Lifecycle, MovingState, Policy};
 use oath::{CodeFormat, Digits, Period, Truncation};
 use zeroize::Zeroizing;
 
+use super::enrol::{self, Replaced};
 use super::push::CodesEnd;
 use super::tokens::{self, NewToken};
 use super::{Caller, FlowError, approvals, letters, resync, users};
@@ -214,9 +215,10 @@ fn added(app: &Appliance, caller: &Caller, owner: &UserRow, row: &TokenRow, repl
 /// A token that ends: the row, its last state, the state's MAC, the event.
 struct Ending(TokenRow, MovingState, [u8; 32], Event);
 
-/// Accounts that end, and the recovery codes that end with the last of what they stand for.
+/// Accounts that end, their bindings, and the recovery codes that end with the last of what they stand for.
 pub(super) struct Endings {
     rows: Vec<Ending>,
+    bound: Replaced,
     codes: CodesEnd,
 }
 
@@ -228,6 +230,8 @@ pub(super) fn ending(
     rows: Vec<TokenRow>,
 ) -> Result<Endings, FlowError> {
     let codes = if rows.is_empty() { CodesEnd::none() } else { CodesEnd::of(app, caller, owner)? };
+    let items: Vec<Id> = rows.iter().map(|row| row.id).collect();
+    let bound = enrol::replaced(app, caller, &items, enrol::Why::of(caller))?;
     let end = |row: TokenRow| -> Result<Ending, FlowError> {
         let lifecycle =
             row.state.lifecycle.revoke().map_err(|error| FlowError::Conflict(error.to_string()))?;
@@ -237,7 +241,7 @@ pub(super) fn ending(
         let event = event.about("token", row.serial.as_str());
         Ok(Ending(row, next, mac, event))
     };
-    Ok(Endings { rows: rows.into_iter().map(end).collect::<Result<_, _>>()?, codes })
+    Ok(Endings { rows: rows.into_iter().map(end).collect::<Result<_, _>>()?, bound, codes })
 }
 
 /// Writes what [`ending`] has made.
@@ -248,6 +252,7 @@ pub(super) fn end(writing: &mut Writing<'_>, ending: &Endings) -> Result<(), Sto
         }
         event::append(writing, event)?;
     }
+    ending.bound.write(writing)?;
     ending.codes.write(writing)
 }
 

@@ -113,8 +113,8 @@ pub fn change(
     let next = next.map(|state| sealed(app, PhoneRow { state: state.to_owned(), ..bound.clone() }));
     let next = next.transpose()?;
     let ended = match next {
-        None => enrol::replaced(app, caller, &bound.id, enrol::Why::ByAuthority)?,
-        Some(_) => None,
+        None => enrol::replaced(app, caller, &[bound.id], enrol::Why::ByAuthority)?,
+        Some(_) => enrol::Replaced::default(),
     };
     app.store.write(move |w| {
         challenge::supersede(w, &superseding, at)?;
@@ -125,7 +125,7 @@ pub fn change(
             Some(_) => {}
             None => phone::remove(w, &bound.id)?,
         }
-        ended.map_or(Ok(()), |ended| ended.write(w))?;
+        ended.write(w)?;
         event::append(w, &event).map(drop)
     })?;
     users::view(app, row)

@@ -296,10 +296,10 @@ pub fn set_phone(
     // Codes on their way to the former number are dead.
     let superseding = challenge::superseding(app, &row.id, None)?;
     let at = app.clock.now().wall_ms;
-    let ended = enrol::replaced(app, caller, &binding.id, enrol::Why::ByAuthority)?;
+    let ended = enrol::replaced(app, caller, &[binding.id], enrol::Why::ByAuthority)?;
     app.store.write(move |w| {
         challenge::supersede(w, &superseding, at)?;
-        ended.map_or(Ok(()), |ended| ended.write(w))?;
+        ended.write(w)?;
         phone::put(w, &binding)?;
         event::append(w, &event).map(drop)
     })?;

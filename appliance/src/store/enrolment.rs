@@ -143,6 +143,15 @@ pub fn of_item(connection: &Connection, item: &Id) -> Result<Option<EnrolmentRow
     Ok(many(connection, sql, params![item])?.into_iter().next())
 }
 
+/// All enrolments by which a token or a phone is bound: one that was vetted once more has several.
+///
+/// # Errors
+/// SQLite's, or a row that does not parse.
+pub fn all_of_item(connection: &Connection, item: &Id) -> Result<Vec<EnrolmentRow>, StoreError> {
+    let sql = "SELECT * FROM enrolment WHERE item = ?1 AND state IN ('active', 'confirmed') ORDER BY id";
+    many(connection, sql, params![item])
+}
+
 /// Bindings in effect whose token or phone with the app has ended, or whose number is gone.
 ///
 /// # Errors

@@ -12,8 +12,8 @@ use super::schedule::Freed;
 use super::soft::Unmade;
 use super::token_end::TokenEnd;
 use super::view::{self, View};
-use super::work::{Doing, Ready, Work, check_reason};
-use super::{notice, people};
+use super::work::{Doing, Work, check_reason};
+use super::{applicant, notice, people};
 use crate::appliance::Appliance;
 use crate::flows::tokens::{self, Change};
 use crate::flows::{Caller, FlowError, OPERATOR, operators, phones};
@@ -128,6 +128,11 @@ impl Why {
             Why::BySystem => "system",
         }
     }
+
+    /// On whose word a binding ends with something else that this caller does.
+    pub(crate) fn of(caller: &Caller) -> Self {
+        if applicant::is_user(caller) { Why::ByUser } else { Why::ByAuthority }
+    }
 }
 
 /// What goes with a binding.
@@ -198,7 +203,7 @@ pub fn revoke(app: &Appliance, caller: &Caller, id: &Id, reason: &str, why: Why)
     view::of(app, caller, row)
 }
 
-fn revoked(work: &mut Work<'_>, reason: &str, why: Why) -> Result<(), FlowError> {
+pub(super) fn revoked(work: &mut Work<'_>, reason: &str, why: Why) -> Result<(), FlowError> {
     let judged = work.progress().revoked(&work.now);
     work.row.reason = Some(reason.to_owned());
     work.go(Doing::end("enrol.revoked", reason).about("why", why.name()), judged)
@@ -226,21 +231,4 @@ pub fn revoke_token(
             tokens::change(app, caller, serial, Change::Revoke)
         }
     }
-}
-
-/// The end of the binding of a token or phone in whose place another one comes; none where no enrolment has bound it.
-/// The caller holds the user's lock, and writes it in its own transaction.
-///
-/// # Errors
-/// [`FlowError::Tampered`]; when the HSM or the store cannot answer.
-pub(crate) fn replaced(
-    app: &Appliance,
-    caller: &Caller,
-    item: &Id,
-    why: Why,
-) -> Result<Option<Ready>, FlowError> {
-    let Some(found) = app.store.read(|c| enrolment::of_item(c, item))? else { return Ok(None) };
-    let mut work = Work::load(app, caller, &found.order.id)?;
-    revoked(&mut work, "replaced", why)?;
-    work.ready().map(Some)
 }

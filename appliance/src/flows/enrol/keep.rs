@@ -6,8 +6,9 @@ use domain::event::Actor;
 use domain::token::Id;
 
 use super::bind;
-use super::end::{Unused, Why, replaced};
+use super::end::{Unused, Why};
 use super::notice;
+use super::replaced::ended;
 use super::work::{Doing, Work};
 use crate::appliance::Appliance;
 use crate::flows::letters::scheduler;
@@ -124,8 +125,8 @@ fn remind(app: &Appliance, id: &Id) -> Result<(), FlowError> {
 fn gone(app: &Appliance, row: &EnrolmentRow) -> Result<(), FlowError> {
     let Some(item) = row.progress.item else { return Ok(()) };
     let _order = app.lock_user(&row.order.user)?;
-    let Some(ready) = replaced(app, &scheduler(), &item, Why::BySystem)? else { return Ok(()) };
-    Ok(app.store.write(move |w| ready.write(w))?)
+    let ends = ended(app, &scheduler(), &item, Why::BySystem)?;
+    Ok(app.store.write(move |w| ends.write(w))?)
 }
 
 fn erase(app: &Appliance, now: i64) -> Result<(), FlowError> {

@@ -7,9 +7,10 @@ use domain::phone::Msisdn;
 use domain::token::Id;
 use serde_json::json;
 
-use super::end::{Why, replaced};
+use super::end::Why;
 use super::possession::{self, Moment};
-use super::work::{Doing, Ready, Work};
+use super::replaced::{Replaced, replaced};
+use super::work::{Doing, Work};
 use crate::appliance::Appliance;
 use crate::flows::sending::To;
 use crate::flows::{FlowError, challenge, handle, phones, users};
@@ -178,7 +179,7 @@ pub(super) fn proven(work: &Work<'_>, challenge: &ChallengeRow) -> Result<Number
 pub(super) struct Bound {
     former: Option<PhoneRow>,
     next: PhoneRow,
-    ended: Option<Ready>,
+    ended: Replaced,
     superseding: Vec<(ChallengeRow, [u8; 32])>,
     notices: Vec<MessageRow>,
     event: Event,
@@ -227,8 +228,8 @@ impl Bound {
         let next = phones::sealed(app, next)?;
         let kind = if former.is_some() { "phone.changed" } else { "phone.registered" };
         let ended = match &former {
-            Some(former) => replaced(app, caller, &former.id, Why::AtRequest)?,
-            None => None,
+            Some(former) => replaced(app, caller, &[former.id], Why::AtRequest)?,
+            None => Replaced::default(),
         };
         let notices = match &former {
             Some(former) => phones::notices(app, owner, former, &next, &work.now)?,
@@ -259,7 +260,7 @@ impl Bound {
             return Err(StoreError::Exists("somebody else's binding of this number"));
         }
         challenge::supersede(writing, &self.superseding, self.at)?;
-        self.ended.iter().try_for_each(|ended| ended.write(writing))?;
+        self.ended.write(writing)?;
         if let Some(former) = &self.former {
             phone::remove(writing, &former.id)?;
         }

@@ -9,6 +9,7 @@ use domain::token::{Class, Id, Lifecycle};
 
 use super::bind::{self, token_bound};
 use super::possession::{self, Moment, Sent};
+use super::replaced::half_of;
 use super::token_end::TokenEnd;
 use super::view::{self, View};
 use super::work::{Doing, Ready, Work};
@@ -301,12 +302,7 @@ impl PhoneEnd {
         owner: &UserRow,
         row: DeviceRow,
     ) -> Result<Self, FlowError> {
-        let half = match row.pair_id {
-            Some(id) => app.store.read(|c| token::by_id(c, &id))?,
-            None => None,
-        };
-        let half = half.filter(|half| half.state.lifecycle != Lifecycle::Revoked);
-        let half = half.map(|half| TokenEnd::of(app, caller, owner, half)).transpose()?;
+        let half = half_of(app, caller, owner, &row)?;
         let codes = CodesEnd::of(app, caller, owner)?;
         Ok(PhoneEnd { phone: device::revoking(app, caller, owner, row)?, half, codes })
     }

@@ -11,7 +11,7 @@ use crate::store::user::UserRow;
 use crate::store::{StoreError, Writing, event};
 
 /// A token as it was loaded, and its end.
-pub(super) struct TokenEnd {
+pub(crate) struct TokenEnd {
     row: TokenRow,
     next: MovingState,
     mac: [u8; 32],
@@ -45,7 +45,7 @@ impl TokenEnd {
     ///
     /// # Errors
     /// [`StoreError::Changed`] when the token has moved; SQLite's.
-    pub(super) fn write(&self, writing: &mut Writing<'_>) -> Result<(), StoreError> {
+    pub(crate) fn write(&self, writing: &mut Writing<'_>) -> Result<(), StoreError> {
         if !token::put_state(writing, &self.row, &self.next, &self.mac)? {
             return Err(StoreError::Changed("the token"));
         }

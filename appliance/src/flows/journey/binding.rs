@@ -3,7 +3,7 @@
 use domain::journey::{Entered, Evidence};
 
 use super::kept::Walk;
-use crate::flows::enrol::{self, ByLetter, Ready};
+use crate::flows::enrol::{self, ByLetter};
 use crate::flows::phones::{self, VERIFIED};
 use crate::flows::{FlowError, handle};
 use crate::store::letter::LetterRow;
@@ -21,7 +21,7 @@ pub(super) struct Binding {
     /// The row.
     pub(super) row: PhoneRow,
     /// The end of the binding of the number in whose place it comes.
-    ended: Option<Ready>,
+    ended: enrol::Replaced,
     /// Its own enrolment, where a letter's key was right.
     enrolled: Option<ByLetter>,
 }
@@ -32,7 +32,7 @@ impl Binding {
     /// # Errors
     /// [`StoreError::Changed`] when another act was first; SQLite's.
     pub(super) fn write(&self, writing: &mut Writing<'_>) -> Result<(), StoreError> {
-        self.ended.as_ref().map_or(Ok(()), |ended| ended.write(writing))?;
+        self.ended.write(writing)?;
         phone::put(writing, &self.row)?;
         self.enrolled.as_ref().map_or(Ok(()), |enrolled| enrolled.write(writing))
     }
@@ -53,7 +53,7 @@ impl Walk<'_> {
         let (app, at) = (self.app, self.now.wall_ms);
         let shown: Vec<&str> = self.kept.journey.evidence.iter().map(|evidence| evidence.name()).collect();
         let id = former.map_or(entered.phone, |former| former.id);
-        let ended = enrol::replaced(app, &self.caller, &id, enrol::Why::ByUser)?;
+        let ended = enrol::replaced(app, &self.caller, &[id], enrol::Why::ByUser)?;
         // The letter is one method of the engine of enrolments: the level comes from there.
         let by_letter = |letter| enrol::by_letter(app, &self.caller, owner, letter, &id, &shown.join("+"));
         let enrolled = letter.map(by_letter).transpose()?.flatten();

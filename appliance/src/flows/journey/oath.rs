@@ -18,7 +18,7 @@ use crate::flows::push::CodesEnd;
 use crate::flows::question::{Try, question};
 use crate::flows::tokens::{self, NewToken};
 use crate::flows::verify::{Attempt, Only, Target, Verdict};
-use crate::flows::{FlowError, letters, oath as accounts, resync, verify as codes};
+use crate::flows::{FlowError, enrol, letters, oath as accounts, resync, verify as codes};
 use crate::store::token::TokenRow;
 use crate::store::{event, token};
 use crate::{qr, store};
@@ -339,6 +339,8 @@ impl Walk<'_> {
             .filter(|row| row.class == Class::Soft && row.state.lifecycle != Lifecycle::Revoked)
             .collect();
         let letter = letters::of_ended(self.app, &self.caller, owner, &former)?;
+        let items: Vec<Id> = former.iter().map(|row| row.id).collect();
+        let bound = enrol::replaced(self.app, &self.caller, &items, enrol::Why::of(&self.caller))?;
         let mut ending = Vec::new();
         for former in former {
             let lifecycle =
@@ -365,6 +367,7 @@ impl Walk<'_> {
                     return Ok(false);
                 }
             }
+            bound.write(w)?;
             codes.write(w)?;
             letters::end(w, letter.as_ref(), at)?;
             token::insert(w, &row)?;

@@ -99,17 +99,23 @@ pub fn change(app: &Appliance, caller: &Caller, serial: &Serial, change: Change)
         }
     };
     let lifecycle = step.map_err(|error| FlowError::Conflict(error.to_string()))?;
-    let bound =
-        if change == Change::Revoke { enrol::replaced(app, caller, &row.id, why(caller))? } else { None };
-    let (row, next, event) = changing(app, caller, &owner, row, lifecycle, kind)?;
     let ends = lifecycle == Lifecycle::Revoked;
+    let bound = match ends {
+        true => enrol::replaced(app, caller, &[row.id], enrol::Why::of(caller))?,
+        false => enrol::Replaced::default(),
+    };
+    // What an enrolment has registered is one thing: its codes are bound, or held, with the phone.
+    let whole = ends && (row.lifecycle == Lifecycle::Pending || !bound.is_empty());
+    let half = if whole { enrol::half_of(app, caller, &owner, &row)? } else { None };
+    let (row, next, event) = changing(app, caller, &owner, row, lifecycle, kind)?;
     let codes = if ends { CodesEnd::of(app, caller, &owner)? } else { CodesEnd::none() };
     let written = next.clone();
     let saved = app.store.write(move |w| {
         let saved = push_device::put(w, &row, &written)?;
         if saved {
-            bound.iter().try_for_each(|bound| bound.write(w))?;
+            bound.write(w)?;
             event::append(w, &event)?;
+            half.iter().try_for_each(|half| half.write(w))?;
             codes.write(w)?;
         }
         Ok(saved)
@@ -118,11 +124,6 @@ pub fn change(app: &Appliance, caller: &Caller, serial: &Serial, change: Change)
         return Err(FlowError::Conflict("the phone was changed by another request; try again".to_owned()));
     }
     view(app, &owner, next)
-}
-
-/// On whose word a binding ends with its phone (BIND-43).
-fn why(caller: &Caller) -> enrol::Why {
-    if caller.actor.kind == "user" { enrol::Why::ByUser } else { enrol::Why::ByAuthority }
 }
 
 /// A phone, what it becomes, and the event.

@@ -5,7 +5,7 @@ use domain::event::Event;
 use domain::names::Serial;
 use domain::registration::Registration;
 use domain::time::Now;
-use domain::token::{Lifecycle, MovingState};
+use domain::token::{Id, Lifecycle, MovingState};
 use push::device::{Service, System};
 use push::reply::Registered;
 
@@ -143,6 +143,8 @@ impl Proved<'_> {
         let replaced = !former.is_empty();
         let letter = letters::of_ended(app, &caller, owner, &former.tokens)?;
         let ending = accounts::ending(app, &caller, owner, former.tokens)?;
+        let items: Vec<Id> = former.devices.iter().map(|row| row.id).collect();
+        let bound = enrol::replaced(app, &caller, &items, enrol::Why::of(&caller))?;
         let devices = former.devices.into_iter().map(|row| super::device::revoking(app, &caller, owner, row));
         let devices = devices.collect::<Result<Vec<_>, _>>()?;
         let codes = if prepared.recovery || replaced { sets::superseding(app, owner)? } else { None };
@@ -183,6 +185,7 @@ impl Proved<'_> {
                 }
                 event::append(w, event)?;
             }
+            bound.write(w)?;
             if let Some(token) = &token {
                 token::insert(w, token)?;
             }
