@@ -9,8 +9,8 @@ use super::enrolment::{EnrolmentRow, many};
 use super::error::StoreError;
 use super::row::json_list;
 
-/// States in the order in which somebody has to do something about them; others come after them, as what is over.
-const FIRST: [State; 10] = [
+/// States in which somebody has something to do, or will have, in that order; others come after them, as what is over.
+pub const FIRST: [State; 10] = [
     State::Active,
     State::Bound,
     State::Vetted,

@@ -1,14 +1,14 @@
 //! What is open within the organisations of who sits at the desk, and a request of the desk's own (BIND-03, BIND-37).
 
 use axum::response::{IntoResponse, Redirect, Response};
-use domain::enrol::{Channel, Method, State};
+use domain::enrol::{Channel, Method};
 use domain::names::UserName;
 use domain::token::Id;
 
 use super::{HOME, Here, pages};
 use crate::flows::enrol::{self, Info, NewRequest, View, Wanted};
 use crate::flows::{FlowError, handle};
-use crate::store::enrolment_list::{Place, Sequence};
+use crate::store::enrolment_list::{FIRST, Place, Sequence};
 use crate::ui::enrol::{facts, further, read_way, way};
 use crate::ui::page::Page;
 use crate::ui::sheet::{Card, Choice, Field, Given, Link, Sheet};
@@ -24,19 +24,6 @@ pages! {
     /// A request of the desk's own.
     request => ask;
 }
-
-/// Where the desk has something to do, or will have.
-const OPEN: [State; 9] = [
-    State::Active,
-    State::Bound,
-    State::Vetted,
-    State::Vetting,
-    State::Scheduled,
-    State::CodeIssued,
-    State::PossessionProven,
-    State::FactorSelected,
-    State::Eligible,
-];
 
 /// What there is to say of an enrolment at the desk.
 pub(super) fn told(page: &Page, view: &View) -> Vec<(String, String)> {
@@ -72,7 +59,7 @@ fn card(page: &Page, view: &View) -> Card {
 
 fn open(here: &Here<'_>, _: Option<&Id>, given: &Given, _: bool) -> Result<Response, FlowError> {
     let wanted = Wanted {
-        states: Some(OPEN.to_vec()),
+        states: Some(FIRST.to_vec()),
         methods: Some(Method::ALL.iter().copied().filter(|method| method.needs_person()).collect()),
         sequence: Sequence::OpenFirst(given.of("after").and_then(Place::parse)),
         limit: SHOWN_MAX,
@@ -81,7 +68,7 @@ fn open(here: &Here<'_>, _: Option<&Id>, given: &Given, _: bool) -> Result<Respo
     let (views, next) = enrol::list(here.app, &here.clerk.caller, wanted)?;
     let mut sheet = here.sheet("desk-list", "desk-list-intro");
     // One whose time is over is shown no more, though nobody has written its end yet.
-    let open = views.iter().filter(|view| OPEN.contains(&view.row.progress.state));
+    let open = views.iter().filter(|view| FIRST.contains(&view.row.progress.state));
     sheet.cards = open.map(|view| card(&sheet.page, view)).collect();
     sheet.none = Some(sheet.page.text("desk-none"));
     if let Some(href) = further(HOME, next) {
