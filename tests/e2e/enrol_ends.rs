@@ -1,6 +1,8 @@
 //! How the factors of enrolments end: by what takes their place, by their serial, with their recovery codes; and what an applicant has
 //! begun before the desk goes on with it. BIND, COMB.
 
+use std::thread;
+
 use serde_json::{Value, json};
 use tests::desk::{SCOPES, told_of};
 use tests::device::{Choice, Personality};
@@ -246,4 +248,29 @@ fn an_answer_counts_for_its_own_enrolment() {
     next.confirmed(&mut handset, account);
     assert_eq!(next.shown()["state"], "possession_proven");
     rig.check_chain();
+}
+
+/// BIND-09: who waits for the phone of an enrolment is told at once, and so is who waits for one that is over. Red when a
+/// request answers before there is anything to tell, and has to be made again and again.
+#[test]
+fn a_request_waits_for_the_phone() {
+    let (rig, key) = rig();
+    rig.user("alice");
+    let mut one = Enrolling::ask(&rig, &key, "alice", AT_DESK);
+    let path = format!("/v1/enrolments/{}?wait=20", one.id);
+    let uri = one.uri(&json!({}));
+    let mut handset = Handset::new(&rig, PING, "alice");
+    let mut waiting = rig.loopback(Some(&key));
+    let held = thread::scope(|scope| {
+        let answer = scope.spawn(|| waiting.get(&path).expect(200).json());
+        assert_eq!(handset.register(&uri).1.status, 200);
+        answer.join().expect("an answer")
+    });
+    assert_eq!(held["push"]["state"], "pending", "{held}");
+    rig.user("bob");
+    let mut other = Enrolling::ask(&rig, &key, "bob", AT_DESK);
+    let path = format!("/v1/enrolments/{}?wait=20", other.id);
+    other.act("cancel", &json!({"reason": "not_needed"})).expect(200);
+    assert_eq!(other.client.get(&path).expect(200).json()["state"], "cancelled");
+    rig.loopback(Some(&key)).get(&format!("{path}&more=1")).expect(400);
 }

@@ -12,6 +12,7 @@ use domain::token::Id;
 use serde::Deserialize;
 
 use super::auth::Authenticated;
+use super::awaited::Wait;
 use super::body::{Json, Maybe, Path, Query};
 use super::error::ApiError;
 use super::users::{PAGE, PAGE_MAX, user_name};
@@ -212,16 +213,23 @@ pub(super) async fn report(
     Ok(axum::Json(wire::List { items: counts.into_iter().map(count).collect(), next: None }))
 }
 
-/// Show an enrolment.
+/// Show an enrolment; with `wait`, once it holds a token, a phone or a number, or is over, or so many seconds later.
 #[utoipa::path(get, path = "/v1/enrolments/{id}", tag = "enrolments", operation_id = "show_enrolment",
-    params(("id" = String, Path)),
+    params(("id" = String, Path), ("wait" = Option<u64>, Query, description = "Seconds, at most 25")),
     responses(ApiError, (status = 200, description = "The enrolment", body = wire::Enrolment)))]
 pub(super) async fn show(
     State(api): State<Arc<Api>>,
     Authenticated(caller): Authenticated,
     Path(text): Path<String>,
+    Query(wait): Query<Wait>,
 ) -> Result<axum::Json<wire::Enrolment>, ApiError> {
-    api.at_enrolment(caller, &text, enrol::show).await
+    let id = id(&text)?;
+    let look = || {
+        let caller = caller.clone();
+        api.act(move |app| enrol::show(app, &caller, &id))
+    };
+    let held = |found: &View| found.row.progress.item.is_some() || !found.row.progress.state.is_open();
+    Ok(axum::Json(view(wait.until(&api, look, held).await?)))
 }
 
 /// List what was done in an enrolment, step by step.

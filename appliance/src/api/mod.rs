@@ -21,6 +21,7 @@ use crate::live::Live;
 mod applications;
 mod approvals;
 mod auth;
+mod awaited;
 mod backchannel;
 mod bench;
 mod body;

@@ -1,17 +1,15 @@
 //! `/v1/users/{name}/registrations`: a user's phone is registered by a QR code (C.9).
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::extract::State;
 use axum::http::StatusCode;
 use domain::registration::{Codes, Kind, Outcome};
 use domain::role::Right;
 use domain::token::Id;
-use serde::Deserialize;
-use tokio::time::{Instant, timeout_at};
 
 use super::auth::Authenticated;
+use super::awaited::Wait;
 use super::body::{Json, Path, Query};
 use super::error::ApiError;
 use super::{Api, challenges, push as phones, tokens, wire};
@@ -23,18 +21,6 @@ use crate::flows::{Caller, handle, parse_handle};
 use crate::qr;
 use crate::store::registration::RegistrationRow;
 use crate::store::{push_device, token};
-
-/// Longest wait for a phone in one request, in seconds.
-const WAIT_MAX_S: u64 = 25;
-/// How often a waiting request looks by itself: nobody rings when a time is over.
-const LOOK_AGAIN: Duration = Duration::from_secs(1);
-
-/// How long a request may wait.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Wait {
-    wait: Option<u64>,
-}
 
 /// What every act here is about. A text that is no handle is looked up as none, in its turn: who may not ask is told so
 /// first, and who may, what is told of a registration that nobody has (COMB-34).
@@ -164,21 +150,9 @@ pub(super) async fn show(
     Path((name, text)): Path<(String, String)>,
     Query(wait): Query<Wait>,
 ) -> Shown {
-    let wait = wait.wait.unwrap_or(0).min(WAIT_MAX_S);
-    let end = Instant::now() + Duration::from_secs(wait);
-    let app = api.appliance();
-    loop {
-        let news = app.news.notified();
-        tokio::pin!(news);
-        // From here on nothing that happens is missed.
-        news.as_mut().enable();
-        let found = look(&api, &caller, &name, &text).await?;
-        if found.outcome.is_some() || Instant::now() >= end || api.is_stopping() {
-            return Ok(axum::Json(found));
-        }
-        // Whether it rang or not, the next look tells.
-        let _rang = timeout_at(end.min(Instant::now() + LOOK_AGAIN), news).await;
-    }
+    let found =
+        wait.until(&api, || look(&api, &caller, &name, &text), |found| found.outcome.is_some()).await?;
+    Ok(axum::Json(found))
 }
 
 /// Take a registration back.

@@ -12,7 +12,7 @@ use super::{EXIT_DONE, EXIT_REFUSED, Global};
 use crate::api::wire;
 
 /// How long one request waits for a phone, in seconds: less than the client's own patience.
-const WAIT_S: u64 = 20;
+pub(super) const WAIT_S: u64 = 20;
 /// How often the state of a push is asked for.
 const ASK_AGAIN: Duration = Duration::from_millis(500);
 

@@ -1,7 +1,6 @@
 //! `countersign enrol request|list|show|...`: the acts of an enrolment, over the daemon's socket.
 
 use std::process::ExitCode;
-use std::thread;
 use std::time::{Duration, Instant};
 
 use serde_json::json;
@@ -9,8 +8,8 @@ use serde_json::json;
 use super::Global;
 use super::client::{Client, segment};
 use super::output::{Failure, print, table};
+use super::push::WAIT_S;
 use crate::api::wire;
-use crate::qr;
 
 mod acts;
 mod told;
@@ -37,11 +36,7 @@ pub(super) fn run(global: &Global, act: Act) -> Result<ExitCode, Failure> {
         }
         Act::Token { id } => {
             let made: wire::MadeToken = client.post(&path(&id, "/token"), &json!({}))?;
-            print(global, &made, |made| {
-                let code = qr::encode(&made.otpauth_uri).map(|code| qr::text(&code)).unwrap_or_default();
-                let once = "Scan the code now: it is not shown again.";
-                format!("{code}\nserial  {}\nuri     {}\n\n{once}\n", made.serial, made.otpauth_uri)
-            })
+            print(global, &made, told::made)
         }
         Act::Phone { id, kind, locale, no_wait } => register(global, &client, &id, (kind, locale), no_wait),
         Act::Send { id, number } => {
@@ -150,8 +145,6 @@ fn times(
 
 /// How long a phone is waited for: longer than a registration lives by default.
 const WAIT: Duration = Duration::from_secs(300);
-/// How often it is looked whether the phone has answered.
-const LOOK_AGAIN: Duration = Duration::from_millis(500);
 
 fn register(
     global: &Global,
@@ -175,11 +168,13 @@ fn register(
     eprintln!("{}\nScan the code with the authenticator app; waiting for the phone.", begun.qr_text);
     let until = Instant::now() + WAIT;
     while Instant::now() < until {
-        let found: wire::Enrolment = client.get(&path(id, ""))?;
+        let found: wire::Enrolment = client.get(&path(id, &format!("?wait={WAIT_S}")))?;
         if found.push.is_some() {
             return print(global, &found, describe);
         }
-        thread::sleep(LOOK_AGAIN);
+        if let Some(reason) = &found.reason {
+            return Err(Failure::refused(format!("the enrolment is {}: {reason}", found.state)));
+        }
     }
     Err(Failure::refused("no phone has answered: begin again"))
 }

@@ -9,6 +9,7 @@ use crate::api::wire;
 use crate::cli::client::{Client, segment};
 use crate::cli::output::{Failure, print, print_page, table};
 use crate::cli::{EXIT_DONE, Global};
+use crate::qr;
 
 pub(super) fn list(
     global: &Global,
@@ -107,6 +108,22 @@ pub(super) fn sent(sent: &wire::PossessionSent) -> String {
     ])
 }
 
+/// What an app scans; where that is no picture, the text says it.
+pub(super) fn made(made: &wire::MadeToken) -> String {
+    scanned(&made.serial, &made.otpauth_uri)
+}
+
+fn scanned(serial: &str, uri: &str) -> String {
+    let (code, once) = match qr::encode(uri) {
+        Some(code) => (qr::text(&code), "Scan the code now: it is not shown again."),
+        None => (
+            String::new(),
+            "The text is too long for a QR code: type its secret into the app now, it is not shown again.",
+        ),
+    };
+    format!("{code}\nserial  {serial}\nuri     {uri}\n\n{once}\n")
+}
+
 fn lines(given: &[(&str, Option<String>)]) -> String {
     let there = given.iter().filter_map(|(name, value)| Some(format!("{name:10} {}\n", value.as_deref()?)));
     there.collect()
@@ -137,4 +154,17 @@ pub(super) fn describe(one: &wire::Enrolment) -> String {
         ("name", one.name.clone()),
         ("requested", Some(format!("{} by {}", one.created_at, one.requested_by))),
     ])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// BIND-07: who cannot scan is told what to do.
+    #[test]
+    fn a_token_without_a_picture_says_so() {
+        assert!(scanned("S", "otpauth://totp/a?secret=AAAA").contains("Scan the code now"));
+        let long = scanned("S", &"x".repeat(8_000));
+        assert!(long.contains("too long for a QR code") && !long.contains("Scan"), "{long}");
+    }
 }
