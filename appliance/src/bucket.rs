@@ -43,4 +43,9 @@ impl Bucket {
         }
         there
     }
+
+    /// Puts one back that was taken for nothing.
+    pub(crate) fn put_back(&mut self, allowance: Allowance) {
+        self.left = (self.left + 1.0).min(allowance.burst);
+    }
 }

@@ -1,4 +1,5 @@
-//! What the appliance does by itself: letters that are due, ends of letters, links and flows. One thread, ended by its switch.
+//! What the appliance does by itself: letters that are due, ends of letters, links and flows, what is left to tell. One
+//! thread, ended by its switch.
 
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
@@ -27,6 +28,8 @@ const ENROLMENTS: Duration = Duration::from_secs(10);
 const SCHEDULES: Duration = Duration::from_secs(1);
 /// How often rows of a former schema are looked for, until they are sealed.
 const SEALS: Duration = Duration::from_secs(1);
+/// How often refusals that were counted and not told are looked for.
+const REFUSALS: Duration = Duration::from_secs(5);
 /// Pause before a run that could not be done is tried again.
 const AGAIN: Duration = Duration::from_secs(60);
 
@@ -78,6 +81,7 @@ fn run(live: &Live, switch: &Switch) {
     let chore = |name, period, act| Chore { name, period, act, next: begun };
     let mut chores = [
         chore("seals", SEALS, |app, _| former::seal(app)),
+        chore("refusals", REFUSALS, |app, _| app.tell_refusals(false)),
         chore("flows", FLOWS, |app, _| journey::sweep(app)),
         chore("links", LINKS, |app, _| journey::link::end_overdue(app)),
         chore("phones", PHONES, |app, _| push::expire::all(app)),
@@ -92,6 +96,10 @@ fn run(live: &Live, switch: &Switch) {
     loop {
         for chore in &mut chores {
             if switch.is_stopped() {
+                // What is counted ends with the daemon.
+                if let Err(error) = live.current().tell_refusals(true) {
+                    tracing::error!(%error, "refusals that were counted are not told");
+                }
                 return;
             }
             if Instant::now() < chore.next {

@@ -1,21 +1,47 @@
-//! Refusals that anybody can cause without end: each kind is an event, few of many alike. It knows no events.
+//! Refusals that anybody can cause without end: each kind is an event, few of many alike, and none is left uncounted. It
+//! knows no store.
 
 use std::collections::HashMap;
 
+use domain::event::Event;
 use parking_lot::Mutex;
 
 /// Pause between two events of one kind about one thing, in milliseconds of the boot clock.
 pub(crate) const PAUSE_MS: u64 = 10_000;
 /// Kinds and things that are told apart at the most; further things are one.
 const APART_MAX: usize = 64;
+/// How an event says how many alike were not written before it.
+const UNWRITTEN: &str = "unwritten";
 
 /// Kind and reason of a refusal, and what it is about.
-type Alike = (&'static str, &'static str, String);
+type Alike = (&'static str, String, String);
 
 #[derive(Default)]
 struct Told {
     at_ms: u64,
     unwritten: u64,
+    /// The last one that was not written.
+    last: Option<Event>,
+}
+
+impl Told {
+    fn is_pausing(&self, boot_ms: u64) -> bool {
+        boot_ms.saturating_sub(self.at_ms) < PAUSE_MS
+    }
+}
+
+/// The last of those alike that were not written, and how many there were.
+pub(crate) struct LeftOver {
+    alike: Alike,
+    count: u64,
+    last: Event,
+}
+
+impl LeftOver {
+    /// The event that stands for all of them.
+    pub(crate) fn event(&self) -> Event {
+        with_count(self.last.clone(), self.count.saturating_sub(1))
+    }
 }
 
 /// What was written of late.
@@ -23,67 +49,141 @@ struct Told {
 pub(crate) struct Refusals(Mutex<HashMap<Alike, Told>>);
 
 impl Refusals {
-    /// Counts a refusal. It is to be written unless there is none: with how many alike were not, since the last one.
-    pub(crate) fn count(
-        &self,
-        (kind, reason): (&'static str, &'static str),
-        about: &str,
-        boot_ms: u64,
-    ) -> Option<u64> {
+    /// The event of a refusal as it is to be written, with how many alike were not since the last one; none where this one
+    /// is not to be written either, but counted.
+    pub(crate) fn pass(&self, event: Event, about: &str, boot_ms: u64) -> Option<Event> {
         let mut told = self.0.lock();
-        let mut alike = (kind, reason, about.to_owned());
+        let reason = event.reason.clone().unwrap_or_default();
+        let mut alike = (event.kind, reason, about.to_owned());
         if !told.contains_key(&alike) && told.len() >= APART_MAX {
-            told.retain(|_, last| boot_ms.saturating_sub(last.at_ms) < PAUSE_MS);
+            // What was counted and not told yet stays.
+            told.retain(|_, last| last.unwritten > 0 || last.is_pausing(boot_ms));
             if told.len() >= APART_MAX {
                 alike.2.clear();
             }
         }
         match told.get_mut(&alike) {
-            Some(last) if boot_ms.saturating_sub(last.at_ms) < PAUSE_MS => {
+            Some(last) if last.is_pausing(boot_ms) => {
                 last.unwritten += 1;
+                last.last = Some(event);
                 None
             }
             Some(last) => {
                 let unwritten = std::mem::take(&mut last.unwritten);
-                last.at_ms = boot_ms;
-                Some(unwritten)
+                *last = Told { at_ms: boot_ms, ..Told::default() };
+                Some(with_count(event, unwritten))
             }
             None => {
-                told.insert(alike, Told { at_ms: boot_ms, unwritten: 0 });
-                Some(0)
+                told.insert(alike, Told { at_ms: boot_ms, ..Told::default() });
+                Some(event)
             }
         }
     }
+
+    /// What was not written and is not to wait for another one alike: with `all`, everything that was not.
+    pub(crate) fn left_over(&self, boot_ms: u64, all: bool) -> Vec<LeftOver> {
+        let mut told = self.0.lock();
+        told.retain(|_, last| last.unwritten > 0 || last.is_pausing(boot_ms));
+        let over = told.iter().filter(|(_, last)| all || !last.is_pausing(boot_ms));
+        over.filter_map(|(alike, told)| {
+            let last = told.last.clone().filter(|_| told.unwritten > 0)?;
+            Some(LeftOver { alike: alike.clone(), count: told.unwritten, last })
+        })
+        .collect()
+    }
+
+    /// That what was left over is written.
+    pub(crate) fn told(&self, left: &LeftOver, boot_ms: u64) {
+        if let Some(told) = self.0.lock().get_mut(&left.alike) {
+            told.unwritten = told.unwritten.saturating_sub(left.count);
+            told.at_ms = boot_ms;
+        }
+    }
+}
+
+fn with_count(event: Event, unwritten: u64) -> Event {
+    if unwritten == 0 { event } else { event.about(UNWRITTEN, unwritten.to_string()) }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use domain::event::Actor;
 
     const LATE: (&str, &str) = ("push.answer_refused", "late");
+
+    fn event((kind, reason): (&'static str, &'static str)) -> Event {
+        Event::refused(0, kind, Actor::system("phones"), reason)
+    }
+
+    /// How many alike an event tells of: itself, and those before it.
+    fn tells(event: &Event) -> u64 {
+        let before = event.subject.iter().find(|(name, _)| *name == UNWRITTEN);
+        1 + before.map_or(0, |(_, count)| count.parse::<u64>().expect("a number"))
+    }
+
+    fn passed(refusals: &Refusals, about: &str, boot_ms: u64) -> Option<u64> {
+        refusals.pass(event(LATE), about, boot_ms).as_ref().map(tells)
+    }
 
     /// D-40. Red when whoever repeats a refusal fills the disk with events, or a first one of a kind is not told.
     #[test]
     fn of_many_alike_few_are_written() {
         let refusals = Refusals::default();
-        assert_eq!(refusals.count(LATE, "alice", 0), Some(0));
-        assert!((0..1_000).all(|n| refusals.count(LATE, "alice", n).is_none()));
-        assert_eq!(refusals.count(LATE, "bob", 5), Some(0), "about somebody else");
-        assert_eq!(
-            refusals.count(("push.answer_refused", "malformed"), "alice", 5),
-            Some(0),
-            "for another reason"
-        );
-        assert_eq!(refusals.count(LATE, "alice", PAUSE_MS), Some(1_000));
-        assert_eq!(refusals.count(LATE, "alice", PAUSE_MS + 1), None);
+        assert_eq!(passed(&refusals, "alice", 0), Some(1));
+        assert!((0..1_000).all(|n| passed(&refusals, "alice", n).is_none()));
+        assert_eq!(passed(&refusals, "bob", 5), Some(1), "about somebody else");
+        let other = refusals.pass(event(("push.answer_refused", "malformed")), "alice", 5);
+        assert_eq!(other.as_ref().map(tells), Some(1), "for another reason");
+        assert_eq!(passed(&refusals, "alice", PAUSE_MS), Some(1_001));
+        assert_eq!(passed(&refusals, "alice", PAUSE_MS + 1), None);
     }
 
     /// D-40. Red when things that are named without end are told apart without end.
     #[test]
     fn what_is_named_without_end_is_one_thing() {
         let refusals = Refusals::default();
-        let written = (0..10_000).filter(|n| refusals.count(LATE, &n.to_string(), 1).is_some()).count();
+        let written = (0..10_000).filter(|n| passed(&refusals, &n.to_string(), 1).is_some()).count();
         assert!(written <= APART_MAX + 1, "{written}");
         assert!(refusals.0.lock().len() <= APART_MAX + 1);
+    }
+
+    /// D-40. Red when what was counted is forgotten before it is told: since nothing alike came after it, or since others
+    /// came in its place.
+    #[test]
+    fn every_refusal_is_told_of_in_the_end() {
+        let refusals = Refusals::default();
+        let (mut sent, mut told) = (0, 0);
+        for round in 0..4 {
+            let at = round * 3 * PAUSE_MS;
+            for n in 0..1_000 {
+                sent += 2;
+                for _ in 0..2 {
+                    told += passed(&refusals, &format!("{round} {n}"), at).unwrap_or(0);
+                }
+            }
+        }
+        let end = 100 * PAUSE_MS;
+        for left in refusals.left_over(end, false) {
+            told += tells(&left.event());
+            refusals.told(&left, end);
+        }
+        assert_eq!(told, sent);
+        assert!(refusals.left_over(end, true).is_empty() && refusals.left_over(2 * end, false).is_empty());
+        assert!(refusals.0.lock().is_empty(), "nothing is kept for nothing");
+    }
+
+    /// Red when what comes while the left-over is written is lost, or an end of the daemon loses what still pauses.
+    #[test]
+    fn what_comes_meanwhile_is_told_next() {
+        let refusals = Refusals::default();
+        assert_eq!(passed(&refusals, "alice", 0), Some(1));
+        assert_eq!(passed(&refusals, "alice", 1), None);
+        assert!(refusals.left_over(2, false).is_empty(), "it pauses");
+        let left = refusals.left_over(2, true);
+        assert_eq!(passed(&refusals, "alice", 3), None);
+        refusals.told(&left[0], 4);
+        let next = refusals.left_over(4, true);
+        assert_eq!(next.iter().map(|left| tells(&left.event())).sum::<u64>(), 1);
     }
 }

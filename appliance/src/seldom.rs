@@ -1,8 +1,10 @@
-//! Refusals that a known caller could cause again and again: each is an event, and of many alike a few are enough.
+//! Refusals that a caller could cause again and again: each is an event, of many alike a few are enough, and what was not
+//! written is told in the end.
 
 use domain::event::Event;
 
 use crate::appliance::Appliance;
+use crate::error::FlowError;
 use crate::store::{StoreError, event};
 
 impl Appliance {
@@ -12,15 +14,36 @@ impl Appliance {
     /// # Errors
     /// When the store cannot answer.
     pub(crate) fn refuse_seldom(&self, which: &str, event: Event) -> Result<(), StoreError> {
-        let (actor, reason) = (&event.actor, event.reason.as_deref().unwrap_or_default());
-        let about = format!("{reason} {} {} {which}", actor.kind, actor.id);
-        match self.seldom.count((event.kind, ""), &about, self.clock.now().boot_ms) {
+        let about = format!("{} {} {which}", event.actor.kind, event.actor.id);
+        match self.seldom.pass(event, &about, self.clock.now().boot_ms) {
             None => Ok(()),
-            Some(0) => self.store.write(move |w| event::append(w, &event).map(drop)),
-            Some(unwritten) => {
-                let event = event.about("unwritten", unwritten.to_string());
-                self.store.write(move |w| event::append(w, &event).map(drop))
+            Some(event) => self.store.write(move |w| event::append(w, &event).map(drop)),
+        }
+    }
+
+    /// As [`Appliance::refuse_seldom`], for what strangers are refused about `which`.
+    ///
+    /// # Errors
+    /// When the store cannot answer.
+    pub(crate) fn refuse_stranger(&self, which: &str, event: Event) -> Result<(), StoreError> {
+        match self.refusals.pass(event, which, self.clock.now().boot_ms) {
+            None => Ok(()),
+            Some(event) => self.store.write(move |w| event::append(w, &event).map(drop)),
+        }
+    }
+
+    /// Writes what was counted and not told, where nothing alike came after it; with `all` without waiting for that.
+    ///
+    /// # Errors
+    /// When the store cannot answer: what is not written then is not forgotten.
+    pub(crate) fn tell_refusals(&self, all: bool) -> Result<(), FlowError> {
+        let boot_ms = self.clock.now().boot_ms;
+        for refusals in [&self.refusals, &self.seldom] {
+            for left in refusals.left_over(boot_ms, all) {
+                self.refuse(left.event())?;
+                refusals.told(&left, boot_ms);
             }
         }
+        Ok(())
     }
 }

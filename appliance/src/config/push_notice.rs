@@ -8,6 +8,8 @@ use super::check::Checker;
 
 /// Notices to a user in a day, unless said otherwise.
 const PER_DAY: u32 = 5;
+/// Notices of denials to a user in a day, unless said otherwise.
+const DENIED_PER_DAY: u32 = 3;
 const PER_DAY_RANGE: std::ops::RangeInclusive<u32> = 1..=100;
 
 /// A channel that is not the phone's own.
@@ -38,8 +40,10 @@ impl Channel {
 pub struct Notices {
     /// The first one by which the user can be reached is taken; none tells nobody.
     pub channels: Vec<Channel>,
-    /// Notices to a user in a day.
+    /// Notices of acts to a user in a day.
     pub per_day: u32,
+    /// Notices of denials to a user in a day, beside those.
+    pub denied_per_day: u32,
 }
 
 #[derive(Default, Deserialize)]
@@ -47,6 +51,16 @@ pub struct Notices {
 pub(super) struct Table {
     channels: Option<Vec<Spanned<String>>>,
     per_day: Option<Spanned<u32>>,
+    denied_per_day: Option<Spanned<u32>>,
+}
+
+fn per_day(c: &mut Checker<'_>, key: &str, named: Option<Spanned<u32>>, usual: u32) -> u32 {
+    let per_day = named.as_ref().map_or(usual, |n| *n.get_ref());
+    if let Some(wrong) = named.filter(|n| !PER_DAY_RANGE.contains(n.get_ref())) {
+        let (least, most) = PER_DAY_RANGE.into_inner();
+        c.find(&wrong, key, format!("must be {least} to {most}"));
+    }
+    per_day
 }
 
 pub(super) fn check(c: &mut Checker<'_>, table: Table) -> Notices {
@@ -63,10 +77,9 @@ pub(super) fn check(c: &mut Checker<'_>, table: Table) -> Notices {
             }
         }
     }
-    let per_day = table.per_day.as_ref().map_or(PER_DAY, |n| *n.get_ref());
-    if let Some(wrong) = table.per_day.filter(|n| !PER_DAY_RANGE.contains(n.get_ref())) {
-        let (least, most) = PER_DAY_RANGE.into_inner();
-        c.find(&wrong, "push.notice.per_day", format!("must be {least} to {most}"));
+    Notices {
+        channels,
+        per_day: per_day(c, "push.notice.per_day", table.per_day, PER_DAY),
+        denied_per_day: per_day(c, "push.notice.denied_per_day", table.denied_per_day, DENIED_PER_DAY),
     }
-    Notices { channels, per_day }
 }

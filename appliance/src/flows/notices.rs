@@ -2,6 +2,7 @@
 //! D-64). It knows the channels, not the occasions.
 
 use std::collections::HashMap;
+use std::io;
 use std::time::Instant;
 
 use domain::phone::Msisdn;
@@ -17,13 +18,34 @@ use crate::mail;
 use crate::store::outbox::MessageRow;
 use crate::store::user::UserRow;
 
-/// Notices to all users at once, and how many come back in a second: codes go out by the same modems.
-const ALL: Allowance = Allowance { burst: 60.0, per_s: 0.5 };
+/// Notices of acts to all users at once, and how many come back in a second: codes go out by the same modems.
+const ACTS: Allowance = Allowance { burst: 60.0, per_s: 0.5 };
+/// The same for notices of denials.
+const DENIALS: Allowance = Allowance { burst: 20.0, per_s: 0.1 };
 /// Users that are remembered at the most; with more of them nobody else is told until some are forgotten.
 const REMEMBERED_MAX: usize = 20_000;
 /// Mails that are handed to the relay at a time.
 const MAILS_MAX: usize = 8;
 const DAY_S: f64 = 86_400.0;
+
+/// What a notice counts as. Whoever knows a password makes a person deny without end: that must not use up what tells of
+/// a phone that takes the place of theirs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Purse {
+    /// What was done to the account (D-36, C.5).
+    Acts,
+    /// What was refused on the phone (D-42).
+    Denials,
+}
+
+impl Purse {
+    fn of_all(self) -> Allowance {
+        match self {
+            Purse::Acts => ACTS,
+            Purse::Denials => DENIALS,
+        }
+    }
+}
 
 /// What was sent of late, so that nobody makes the appliance send without end. A restart forgets it.
 #[derive(Default)]
@@ -31,28 +53,60 @@ pub(crate) struct Budget(Mutex<Spent>);
 
 #[derive(Default)]
 struct Spent {
-    all: Option<Bucket>,
-    each: HashMap<Id, Bucket>,
+    acts: Sent,
+    denials: Sent,
     mails: usize,
 }
 
+/// What is left of one purse.
+#[derive(Default)]
+struct Sent {
+    all: Option<Bucket>,
+    each: HashMap<Id, Bucket>,
+}
+
 impl Budget {
-    /// Takes a notice to a user, who gets `per_day` of them; false when none is left.
-    pub(super) fn take(&self, user: &Id, per_day: u32, now: Instant) -> bool {
+    /// Takes a notice to a user, who gets `per_day` of this purse; false when none is left.
+    pub(super) fn take(&self, purse: Purse, user: &Id, per_day: u32, now: Instant) -> bool {
         let each = Allowance { burst: f64::from(per_day), per_s: f64::from(per_day) / DAY_S };
+        let all = purse.of_all();
         let mut spent = self.0.lock();
-        if spent.each.len() >= REMEMBERED_MAX && !spent.each.contains_key(user) {
-            spent.each.retain(|_, bucket| !bucket.is_full(each, now));
-            if spent.each.len() >= REMEMBERED_MAX {
+        let sent = match purse {
+            Purse::Acts => &mut spent.acts,
+            Purse::Denials => &mut spent.denials,
+        };
+        if sent.each.len() >= REMEMBERED_MAX && !sent.each.contains_key(user) {
+            sent.each.retain(|_, bucket| !bucket.is_full(each, now));
+            if sent.each.len() >= REMEMBERED_MAX {
                 return false;
             }
         }
-        spent.each.entry(*user).or_insert_with(|| Bucket::full(each, now)).take(each, now)
-            && spent.all.get_or_insert_with(|| Bucket::full(ALL, now)).take(ALL, now)
+        let own = sent.each.entry(*user).or_insert_with(|| Bucket::full(each, now));
+        if !own.take(each, now) {
+            return false;
+        }
+        let among_all = sent.all.get_or_insert_with(|| Bucket::full(all, now)).take(all, now);
+        if !among_all {
+            own.put_back(each);
+        }
+        among_all
     }
 
-    /// Begins to hand a mail to the relay; false while too many are under way.
-    pub(super) fn begin_mail(&self) -> bool {
+    /// Hands a mail over by what `begin` begins, which says by [`Budget::end_mail`] when it is done. False while too many
+    /// are under way, and where it could not be begun: then it is not sent, and counts no longer.
+    pub(super) fn hand_mail(&self, begin: impl FnOnce() -> io::Result<()>) -> bool {
+        if !self.begin_mail() {
+            return false;
+        }
+        let begun = begin();
+        if let Err(error) = &begun {
+            tracing::error!(%error, "a notice by mail could not be begun");
+            self.end_mail();
+        }
+        begun.is_ok()
+    }
+
+    fn begin_mail(&self) -> bool {
         let mut spent = self.0.lock();
         let free = spent.mails < MAILS_MAX;
         spent.mails += usize::from(free);
@@ -118,26 +172,59 @@ mod tests {
     #[test]
     fn a_user_is_told_so_often_a_day() {
         let (budget, now) = (Budget::default(), Instant::now());
-        assert_eq!((0..50).filter(|_| budget.take(&[1; 16], 5, now)).count(), 5);
-        assert!(budget.take(&[2; 16], 5, now));
-        let later = now + Duration::from_secs(86_400 / 5 + 1);
-        assert_eq!((0..50).filter(|_| budget.take(&[1; 16], 5, later)).count(), 1);
+        let told = |user, now| (0..50).filter(|_| budget.take(Purse::Acts, user, 5, now)).count();
+        assert_eq!(told(&[1; 16], now), 5);
+        assert!(budget.take(Purse::Acts, &[2; 16], 5, now));
+        assert_eq!(told(&[1; 16], now + Duration::from_secs(86_400 / 5 + 1)), 1);
+    }
+
+    /// D-36, D-42. Red when denials without end, of one person or of many, keep a person from being told that another phone
+    /// takes the place of theirs.
+    #[test]
+    fn denials_use_up_their_own() {
+        let (budget, now) = (Budget::default(), Instant::now());
+        let denied = |n: u8| (0..50).filter(|_| budget.take(Purse::Denials, &[n; 16], 3, now)).count();
+        assert_eq!(denied(1), 3);
+        let all: usize = (2..=255).map(denied).sum();
+        assert!(all <= 20, "{all}");
+        assert!(budget.take(Purse::Acts, &[1; 16], 5, now));
     }
 
     /// A10. Red when notices hold up codes: all of them together have a bound.
     #[test]
     fn all_together_have_a_bound() {
         let (budget, now) = (Budget::default(), Instant::now());
-        let sent = (0..=255u8).filter(|n| budget.take(&[*n; 16], 100, now)).count();
+        let sent = (0..=255u8).filter(|n| budget.take(Purse::Acts, &[*n; 16], 100, now)).count();
         assert!(sent <= 60, "{sent}");
+    }
+
+    /// Red when a user whom the bound on all keeps from being told has spent the own notices on it.
+    #[test]
+    fn what_is_not_sent_is_not_spent() {
+        let (budget, now) = (Budget::default(), Instant::now());
+        let (user, others) = ([0; 16], 1..=255u8);
+        for other in others {
+            budget.take(Purse::Acts, &[other; 16], 1, now);
+        }
+        assert!((0..50).all(|_| !budget.take(Purse::Acts, &user, 1, now)));
+        assert!(budget.take(Purse::Acts, &user, 1, now + Duration::from_secs(3)));
     }
 
     /// Red when a relay that hangs takes a thread for every notice.
     #[test]
     fn mails_under_way_have_a_bound() {
         let budget = Budget::default();
-        assert_eq!((0..20).filter(|_| budget.begin_mail()).count(), MAILS_MAX);
+        assert_eq!((0..20).filter(|_| budget.hand_mail(|| Ok(()))).count(), MAILS_MAX);
         budget.end_mail();
-        assert!(budget.begin_mail() && !budget.begin_mail());
+        assert!(budget.hand_mail(|| Ok(())) && !budget.hand_mail(|| Ok(())));
+    }
+
+    /// Red when a mail whose thread could not be begun counts as under way for ever, or as sent.
+    #[test]
+    fn a_mail_that_could_not_be_begun_is_not_under_way() {
+        let budget = Budget::default();
+        let full = || Err(io::Error::from(io::ErrorKind::WouldBlock));
+        assert!((0..20).all(|_| !budget.hand_mail(full)));
+        assert!(budget.hand_mail(|| Ok(())));
     }
 }

@@ -7,10 +7,11 @@ use std::time::Instant;
 use domain::event::{Actor, Event};
 use zeroize::Zeroizing;
 
-use super::super::{FlowError, notices};
+use super::super::FlowError;
+use super::super::notices::{self, Purse};
 use super::PHONES;
 use crate::appliance::Appliance;
-use crate::config::push_notice::Channel;
+use crate::config::push_notice::{Channel, Notices};
 use crate::store::outbox::{self, MessageRow};
 use crate::store::user::UserRow;
 use crate::store::{StoreError, Writing, event};
@@ -44,6 +45,17 @@ impl Occasion {
             Occasion::PhoneBound => "phone_bound",
             Occasion::PhoneReplaced => "phone_replaced",
             Occasion::PhoneMoved => "phone_moved",
+        }
+    }
+
+    /// Whose purse pays for it, and how often a day.
+    fn purse(self, settings: &Notices) -> (Purse, u32) {
+        match self {
+            Occasion::Denied => (Purse::Denials, settings.denied_per_day),
+            Occasion::RecoveryUsed { .. }
+            | Occasion::PhoneBound
+            | Occasion::PhoneReplaced
+            | Occasion::PhoneMoved => (Purse::Acts, settings.per_day),
         }
     }
 
@@ -114,7 +126,8 @@ impl Notice {
         if settings.channels.is_empty() {
             return Ok(none());
         }
-        if !app.notices.take(&owner.id, settings.per_day, Instant::now()) {
+        let (purse, per_day) = occasion.purse(settings);
+        if !app.notices.take(purse, &owner.id, per_day, Instant::now()) {
             return Ok(Notice::untold(app, owner, occasion, "limited"));
         }
         let (now, words) = (app.clock.now(), occasion.words(app, &owner.lang));
@@ -147,8 +160,8 @@ impl Notice {
 
     fn untold(app: &Appliance, owner: &UserRow, occasion: Occasion, reason: &'static str) -> Notice {
         let event = refusal(app, owner, occasion, reason);
-        let first = app.refusals.count((NOT_SENT, reason), &owner.user_ref, app.clock.now().boot_ms);
-        Notice { told: Told { message: None, event: first.map(|_| event) }, mail: None }
+        let event = app.refusals.pass(event, &owner.user_ref, app.clock.now().boot_ms);
+        Notice { told: Told { message: None, event }, mail: None }
     }
 
     /// Sends it, once the act is written. Who asked for the act does not wait for a mail.
@@ -157,19 +170,14 @@ impl Notice {
             app.bell.ring();
         }
         let Some(mail) = self.mail else { return };
-        if !app.notices.begin_mail() {
-            note(app, mail.not_sent);
-            return;
-        }
         let (own, not_sent) = (app.under(app.config.clone()), mail.not_sent.clone());
         let sending = move || {
             let taken = notices::hand_over(&own, &mail.to, &mail.subject, &mail.body);
             own.notices.end_mail();
             note(&own, if taken { mail.sent } else { mail.not_sent });
         };
-        if let Err(error) = thread::Builder::new().name("notice".to_owned()).spawn(sending) {
-            tracing::error!(%error, "a notice by mail could not be begun");
-            app.notices.end_mail();
+        let begin = || thread::Builder::new().name("notice".to_owned()).spawn(sending).map(drop);
+        if !app.notices.hand_mail(begin) {
             note(app, not_sent);
         }
     }

@@ -1,7 +1,7 @@
 //! What shows that a phone has its secret: its reply (C.2), or for codes alone the first of them; and possession once
 //! more, after the registration (COMB-04, COMB-05).
 
-use domain::event::{Actor, Event};
+use domain::event::Event;
 use domain::registration::{Proof, State};
 use domain::token::Id;
 use domain::verify::{self, Meaning, Reason};
@@ -16,7 +16,7 @@ use super::prepared::Prepared;
 use super::refusal::{self, Kind};
 use super::register::{about, check, find, put, sealed};
 use super::settle::Proved;
-use super::{PHONES, authenticate, caller};
+use super::{authenticate, caller};
 use crate::appliance::Appliance;
 use crate::store::push_device::binding;
 use crate::store::registration::{self, RegistrationRow};
@@ -48,11 +48,8 @@ pub fn by_reply(app: &Appliance, body: &[u8]) -> Result<bool, FlowError> {
     let now = app.clock.now();
     let proved = row.registration.proved(Proof::Reply, &now);
     let (Ok(registration), true) = (proved, owner.state == users::ACTIVE) else {
-        let late = Event::refused(now.wall_ms, "mfa.reply_refused", Actor::system(PHONES), "late");
-        if app.refusals.count(("mfa.reply_refused", "late"), &owner.user_ref, now.boot_ms).is_some() {
-            app.refuse(about(late, &owner, &row))?;
-        }
-        return Ok(false);
+        let late = ("mfa.reply_refused", "late");
+        return refusal::write_about(app, late, &owner.user_ref, |event| about(event, &owner, &row));
     };
     let Some(prepared) = Prepared::open(app, &owner, &row)? else { return Ok(false) };
     let Some(half) = &prepared.push else { return Ok(false) };
@@ -65,9 +62,8 @@ pub fn by_reply(app: &Appliance, body: &[u8]) -> Result<bool, FlowError> {
         Ok(phone) => phone,
         Err(why) => {
             tracing::info!(%why, "a phone's reply is not taken");
-            let bad = Event::refused(now.wall_ms, "push.bad_signature", Actor::system(PHONES), "reply");
-            app.refuse(about(bad, &owner, &row))?;
-            return Ok(false);
+            let bad = ("push.bad_signature", "reply");
+            return refusal::write_about(app, bad, &owner.user_ref, |event| about(event, &owner, &row));
         }
     };
     let caller = caller(app, &row.application_id, &owner)?;
@@ -117,10 +113,7 @@ pub fn by_code(app: &Appliance, who: &Caller, name: &str, id: &Id, otp: &str) ->
     if let Some(reason) = refused {
         app.match_decoy(otp)?;
         let event = Event::refused(now.wall_ms, "oath.failed", who.actor.clone(), reason.name());
-        let event = about(event, &owner, &row);
-        if app.refusals.count(("oath.failed", reason.name()), &owner.user_ref, now.boot_ms).is_some() {
-            app.refuse(event)?;
-        }
+        app.refuse_seldom(&owner.user_ref, about(event, &owner, &row))?;
         return Ok(false);
     }
     let Some(state) = first_code(app, &token, otp)? else {

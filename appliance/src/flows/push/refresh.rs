@@ -8,7 +8,7 @@ use super::super::FlowError;
 use super::notice::{Notice, Occasion};
 use super::refusal::{self, Kind};
 use super::settle::{service_name, system_name};
-use super::{PHONES, Reached, actor, authenticate_as, sealed_device, speaker};
+use super::{Reached, actor, authenticate_as, sealed_device, speaker};
 use crate::appliance::Appliance;
 use crate::store::event;
 use crate::store::push_device::{self, DeviceRow};
@@ -63,9 +63,8 @@ pub fn take(app: &Appliance, body: &[u8]) -> Result<bool, FlowError> {
         Ok(device) => device,
         Err(why) => {
             tracing::info!(%why, "a phone's new address is not taken");
-            let who = domain::event::Actor::system(PHONES);
-            app.refuse(about(Event::refused(at, "push.bad_signature", who, "refresh")))?;
-            return Ok(false);
+            let bad = ("push.bad_signature", "refresh");
+            return refusal::write_named(app, bad, Some((&owner, &row)));
         }
     };
     let refreshed = match remembered(&row.refreshed, &refresh.fingerprint()) {

@@ -32,24 +32,13 @@ impl Kind {
     }
 }
 
-/// The event of a refusal before anything was looked up, unless it is one of many alike. It is not written yet.
-pub fn event(app: &Appliance, kind: Kind, reason: &'static str) -> Option<Event> {
-    named(app, (kind.event(), reason), None)
+fn refused(app: &Appliance, (kind, reason): (&'static str, &'static str)) -> Event {
+    Event::refused(app.clock.now().wall_ms, kind, Actor::system(PHONES), reason)
 }
 
-fn named(
-    app: &Appliance,
-    (kind, reason): (&'static str, &'static str),
-    about: Option<(&UserRow, &DeviceRow)>,
-) -> Option<Event> {
-    let now = app.clock.now();
-    let which = about.map_or("", |(_, phone)| phone.serial.as_str());
-    let unwritten = app.refusals.count((kind, reason), which, now.boot_ms)?;
-    let mut event = Event::refused(now.wall_ms, kind, Actor::system(PHONES), reason);
-    if let Some((owner, phone)) = about {
-        event = event.about("user_ref", &owner.user_ref).about("phone", phone.serial.as_str());
-    }
-    Some(if unwritten == 0 { event } else { event.about("unwritten", unwritten.to_string()) })
+/// The event of a refusal before anything was looked up, unless it is one of many alike. It is not written yet.
+pub fn event(app: &Appliance, kind: Kind, reason: &'static str) -> Option<Event> {
+    app.refusals.pass(refused(app, (kind.event(), reason)), "", app.clock.now().boot_ms)
 }
 
 /// Writes the event of a refusal, unless it is one of many alike. The refusal: false.
@@ -62,17 +51,38 @@ pub(super) fn write(
     reason: &'static str,
     about: Option<(&UserRow, &DeviceRow)>,
 ) -> Result<bool, FlowError> {
-    named(app, (kind.event(), reason), about).map_or(Ok(()), |event| app.refuse(event))?;
-    Ok(false)
+    write_named(app, (kind.event(), reason), about)
 }
 
 /// As [`write`], for another event than the kind's own.
+///
+/// # Errors
+/// When the store cannot answer.
 pub(super) fn write_named(
     app: &Appliance,
-    named_so: (&'static str, &'static str),
+    named: (&'static str, &'static str),
     about: Option<(&UserRow, &DeviceRow)>,
 ) -> Result<bool, FlowError> {
-    named(app, named_so, about).map_or(Ok(()), |event| app.refuse(event))?;
+    let which = about.map_or("", |(_, phone)| phone.serial.as_str());
+    write_about(app, named, which, |event| match about {
+        Some((owner, phone)) => {
+            event.about("user_ref", &owner.user_ref).about("phone", phone.serial.as_str())
+        }
+        None => event,
+    })
+}
+
+/// As [`write_named`], for what `which` names and the event says in its own words.
+///
+/// # Errors
+/// When the store cannot answer.
+pub(super) fn write_about(
+    app: &Appliance,
+    named: (&'static str, &'static str),
+    which: &str,
+    about: impl FnOnce(Event) -> Event,
+) -> Result<bool, FlowError> {
+    app.refuse_stranger(which, about(refused(app, named)))?;
     Ok(false)
 }
 
