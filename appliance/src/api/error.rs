@@ -199,10 +199,7 @@ impl utoipa::IntoResponses for ApiError {
             ("401", "`unauthorised`: no valid key"),
             ("403", "`forbidden`, or `enrol.` and a reason: the caller may not do this"),
             ("404", "`not-found`, `no-user-or-phonenumber`, `push.not_registered` or `recovery.none`"),
-            (
-                "409",
-                "`conflict`, `registration.exists`, or `enrol.` and a reason: it does not fit what is there",
-            ),
+            ("409", "`conflict`, `registration.` or `enrol.` and a reason: it does not fit what is there"),
             ("413", "`too-large`: the body has more than 16 KiB"),
             ("429", "`rate-limited`: try again after `Retry-After` seconds"),
             (

@@ -100,6 +100,13 @@ fn soft(rows: &[TokenRow]) -> Vec<TokenRow> {
     rows.iter().filter(|row| row.class == Class::Soft).cloned().collect()
 }
 
+/// Accounts that can be ended or renewed: one that is being enrolled is its enrolment's (D-50).
+fn own(rows: &[TokenRow]) -> Vec<TokenRow> {
+    let mut own = soft(rows);
+    own.retain(|row| row.state.lifecycle != Lifecycle::Pending);
+    own
+}
+
 /// A user's accounts.
 ///
 /// # Errors
@@ -172,9 +179,9 @@ fn need_room(app: &Appliance, caller: &Caller, owner: &UserRow, rows: &[TokenRow
     let quota = app.config.people.oath.quota_accounts() as usize;
     let accounts = soft(rows).len();
     let what = if accounts >= quota {
-        format!(
-            "oath.already_exists: the user has {accounts} OATH accounts of {quota}; delete or renew the account"
-        )
+        let held = accounts > own(rows).len();
+        let way = if held { "cancel the enrolment that holds one" } else { "delete or renew the account" };
+        format!("oath.already_exists: the user has {accounts} OATH accounts of {quota}; {way}")
     } else if rows.len() >= ACTIVE_MAX {
         format!("a user has at most {ACTIVE_MAX} tokens")
     } else {
@@ -262,7 +269,7 @@ fn need_account(
     owner: &UserRow,
     kind: &'static str,
 ) -> Result<Vec<TokenRow>, FlowError> {
-    let accounts = soft(&living(app, owner)?);
+    let accounts = own(&living(app, owner)?);
     if accounts.is_empty() {
         return Err(refused(app, caller, owner, (kind, "no_account"), FlowError::NotFound("OATH account"))?);
     }
@@ -312,7 +319,7 @@ pub fn renew(
 /// # Errors
 /// [`FlowError::NotFound`] without one; [`FlowError::Conflict`] for several.
 fn only(app: &Appliance, owner: &UserRow) -> Result<TokenRow, FlowError> {
-    let mut accounts = soft(&living(app, owner)?);
+    let mut accounts = own(&living(app, owner)?);
     match (accounts.pop(), accounts.len()) {
         (None, _) => Err(FlowError::NotFound("OATH account")),
         (Some(row), 0) => Ok(row),

@@ -247,19 +247,24 @@ pub fn by_message(connection: &Connection, message_id: &str) -> Result<Option<Ch
     Ok(many(connection, sql, params![message_id])?.into_iter().next())
 }
 
-/// The open pushes, `max` at the most; some of them may be over.
+/// The pushes that are open and whose time is over, `max` at the most.
 ///
 /// # Errors
 /// SQLite's, or a row that does not parse.
-pub fn open_pushes(connection: &Connection, max: usize) -> Result<Vec<ChallengeRow>, StoreError> {
+pub fn overdue_pushes(
+    connection: &Connection,
+    now: &Now,
+    max: usize,
+) -> Result<Vec<ChallengeRow>, StoreError> {
     many(
         connection,
-        "SELECT * FROM challenge WHERE state IN ('delivering', 'waiting') AND type = 'push' LIMIT ?1",
-        params![i64::try_from(max).unwrap_or(i64::MAX)],
+        "SELECT * FROM challenge WHERE state IN ('delivering', 'waiting') AND type = 'push'
+             AND (expires_boot <> ?1 OR expires_boot_ms <= ?2) LIMIT ?3",
+        params![now.boot.0, boot_ms(now), i64::try_from(max).unwrap_or(i64::MAX)],
     )
 }
 
-/// How a user was pushed of late: pushes in a window that none was approved after, denials among them, and when the last
+/// How a user's phone was pushed of late: pushes in a window that none was approved after, denials among them, and when the last
 /// denial was.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Pushed {
@@ -271,20 +276,27 @@ pub struct Pushed {
     pub denied: Option<Deadline>,
 }
 
-/// Counts a user's pushes in the window of so many milliseconds that ends now, and since the last approval (A14, D-42).
-/// It runs on the boot clock; what another boot has pushed does not count.
+/// Counts the pushes to a user's phone in the window of so many milliseconds that ends now, and since the last approval on
+/// it (A14, D-42): what is approved on a phone that is being enrolled lifts no limit of the one in use. It runs on the boot
+/// clock; what another boot has pushed does not count.
 ///
 /// # Errors
 /// SQLite's.
-pub fn pushed(connection: &Connection, user: &Id, window_ms: u64, now: &Now) -> Result<Pushed, StoreError> {
+pub fn pushed(
+    connection: &Connection,
+    (user, phone): (Id, Id),
+    window_ms: u64,
+    now: &Now,
+) -> Result<Pushed, StoreError> {
     let mut statement = connection.prepare_cached(
         "SELECT count(*), count(*) FILTER (WHERE state = 'denied'), max(denied_boot_ms)
          FROM challenge WHERE user_id = ?1 AND type = 'push' AND asked_boot = ?2 AND asked_boot_ms > ?3
+             AND device_id = ?4
              AND asked_boot_ms > coalesce((SELECT max(asked_boot_ms) FROM challenge WHERE user_id = ?1
-                 AND type = 'push' AND asked_boot = ?2 AND state = 'verified'), -1)",
+                 AND type = 'push' AND asked_boot = ?2 AND device_id = ?4 AND state = 'verified'), -1)",
     )?;
     let since = boot_ms(now).saturating_sub(i64::try_from(window_ms).unwrap_or(i64::MAX));
-    Ok(statement.query_row(params![user, now.boot.0, since], |row| {
+    Ok(statement.query_row(params![user, now.boot.0, since, phone], |row| {
         let denied: Option<i64> = row.get(2)?;
         let denied = denied.and_then(|ms| u64::try_from(ms).ok());
         let denied = denied.map(|boot_ms| Deadline { boot: now.boot, boot_ms });

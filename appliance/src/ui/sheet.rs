@@ -348,6 +348,7 @@ pub(super) fn refusal(error: FlowError) -> Result<&'static str, FlowError> {
         FlowError::RateLimited => "enrol.limited",
         FlowError::NoUserOrPhone => "enrol.no_phone",
         FlowError::Phone { key: "registration.exists", .. } => "enrol.app_exists",
+        FlowError::Phone { key: "registration.quota", .. } => "enrol.app_quota",
         FlowError::Phone { key: "push.not_registered" | "push.not_configured", .. } => "enrol.no_app",
         FlowError::NoModem => "sms.send_failed",
         FlowError::Invalid(_) => "enrol.invalid",

@@ -34,6 +34,7 @@ pub use end::{Why, cancel, reject, revoke, revoke_token};
 pub use forget::{identity as forget_identity, person as forget_person};
 pub use identity::Identity;
 pub(crate) use letter::{ByLetter, by_letter, is_enabled as letters_count};
+pub(crate) use people::check_records;
 pub(crate) use phone::registered;
 pub use phone::{Registering, number_to_select, register};
 pub use possession::{Sent, Shown, send, show as show_factor};

@@ -81,7 +81,7 @@ pub(super) fn is_outranked(work: &Work<'_>) -> Result<bool, FlowError> {
 ///
 /// # Errors
 /// [`FlowError::Tampered`]; when the HSM cannot answer.
-pub(super) fn check_records(app: &Appliance, tokens: &[TokenRow]) -> Result<(), FlowError> {
+pub(crate) fn check_records(app: &Appliance, tokens: &[TokenRow]) -> Result<(), FlowError> {
     if tokens.is_empty() {
         return Ok(());
     }

@@ -4,6 +4,7 @@
 
 use domain::challenge::{State as Asked, Wanted};
 use domain::enrol::{Activity, Factor, Level, Refusal, State};
+use domain::event::Event;
 use domain::registration::Kind;
 use domain::token::{Class, Id, Lifecycle};
 
@@ -25,6 +26,12 @@ use crate::store::{StoreError, Writing, challenge, enrolment, event};
 
 /// The event of a phone that is registered for an enrolment.
 const REGISTERED: &str = "enrol.phone_registered";
+/// The user has another phone by now, or the codes of another app.
+const BESIDE: FlowError = FlowError::Phone {
+    key: "registration.exists",
+    text: "the user has another phone, or the codes of another app, by now: revoke what is not to stay and go on, or cancel \
+           the enrolment",
+};
 /// Denials after which a vetting that is under way ends (D-42).
 const DENIALS_MAX: u32 = 2;
 
@@ -195,7 +202,8 @@ pub(super) fn shown(mut work: Work<'_>, moment: Moment, id: &Id) -> Result<View,
         }
         Asked::Denied => {
             let window = ask::WINDOW_MS;
-            let pushed = app.store.read(|c| challenge::pushed(c, &work.owner.id, window, &work.now))?;
+            let whom = (work.owner.id, phone.id);
+            let pushed = app.store.read(|c| challenge::pushed(c, whom, window, &work.now))?;
             return possession::missed(work, doing, pushed.denials >= DENIALS_MAX);
         }
         _ => {}
@@ -238,6 +246,15 @@ pub fn number_to_select(
     })
 }
 
+/// The refusal of a phone whose user has another one by now, or the codes of another app; an event.
+fn refused_beside(work: &Work<'_>, row: &DeviceRow) -> Result<FlowError, FlowError> {
+    let actor = work.caller.actor.clone();
+    let refused = Event::refused(work.now.wall_ms, "enrol.activated", actor, "exists");
+    let refused = refused.about("user_ref", &work.owner.user_ref).about("phone", row.serial.as_str());
+    work.app.refuse_seldom(row.serial.as_str(), refused)?;
+    Ok(BESIDE)
+}
+
 /// What changes with a phone when its binding takes effect.
 pub(super) struct Bound {
     phone: [DeviceRow; 2],
@@ -258,6 +275,11 @@ impl Bound {
             None => None,
         };
         let half = half.filter(|half| half.state.lifecycle == Lifecycle::Pending);
+        let kind = if half.is_some() { Kind::Combined } else { Kind::Push };
+        // Another one that was registered meanwhile is not set aside unasked, and two are not there (COMB-40).
+        if held && register::is_there(app, &work.owner, kind)? {
+            return Err(refused_beside(work, &row)?);
+        }
         let half = half.map(|half| token_bound(work, half, level)).transpose()?;
         // A phone that has a higher level already keeps it.
         let loa = if held { level.value() } else { level.value().max(row.loa) };

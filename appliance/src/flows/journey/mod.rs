@@ -405,6 +405,7 @@ pub const KEYS: &[&str] = &[
     "registration.not_supported",
     "registration.exists",
     "registration.loa",
+    "registration.quota",
     "registration.refused",
     "registration.failed",
     "registration.superseded",

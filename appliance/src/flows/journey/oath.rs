@@ -336,7 +336,11 @@ impl Walk<'_> {
             .store
             .read(|c| token::of_user(c, &owner.id))?
             .into_iter()
-            .filter(|row| row.class == Class::Soft && row.state.lifecycle != Lifecycle::Revoked)
+            // What an enrolment holds is not there yet, and comes to no end by this (D-50).
+            .filter(|row| {
+                let ended = [Lifecycle::Revoked, Lifecycle::Pending].contains(&row.state.lifecycle);
+                row.class == Class::Soft && !ended
+            })
             .collect();
         let letter = letters::of_ended(self.app, &self.caller, owner, &former)?;
         let items: Vec<Id> = former.iter().map(|row| row.id).collect();

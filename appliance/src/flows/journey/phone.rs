@@ -23,7 +23,9 @@ use crate::store::registration::RegistrationRow;
 /// The user has such a registration (COMB-40).
 const EXISTS: &str = "registration.exists";
 /// What is there counts for more than what was shown here (D-34).
-const TOO_LOW: &str = "registration.loa";
+const TOO_LOW: &str = register::TOO_LOW_KEY;
+/// The user has as many tokens as there may be.
+const QUOTA: &str = register::QUOTA_KEY;
 const REFUSED: &str = "registration.refused";
 const FAILED: &str = "registration.failed";
 const SUPERSEDED: &str = "registration.superseded";
@@ -88,7 +90,8 @@ impl Walk<'_> {
                 return Ok(());
             }
             Err(FlowError::Phone { key: EXISTS, .. }) => return self.no_registration(EXISTS),
-            Err(FlowError::Forbidden(_)) => return self.no_registration(TOO_LOW),
+            Err(FlowError::Phone { key: TOO_LOW, .. }) => return self.no_registration(TOO_LOW),
+            Err(FlowError::Phone { key: QUOTA, .. }) => return self.no_registration(QUOTA),
             Err(FlowError::Conflict(_) | FlowError::Phone { .. }) => return self.no_registration(REFUSED),
             Err(error) => return Err(error),
         };

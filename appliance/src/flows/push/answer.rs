@@ -53,10 +53,9 @@ pub fn take(app: &Appliance, body: &[u8]) -> Result<bool, FlowError> {
         Ok(Answer::Approved(number)) => Reply::Approved(number),
         Err(why) => {
             tracing::info!(%why, "an answer to a push is not taken");
-            let at = app.clock.now().wall_ms;
-            let bad = Event::refused(at, "push.bad_signature", Actor::system(PHONES), "answer");
-            app.refuse(about(bad, &owner, &phone, &row))?;
-            return Ok(false);
+            let bad = ("push.bad_signature", "answer");
+            let which = phone.serial.as_str();
+            return refusal::write_about(app, bad, which, |event| about(event, &owner, &phone, &row));
         }
     };
     decide(app, &owner, &phone, &row, number, answer)
@@ -94,7 +93,8 @@ fn decide(
         (false, Reply::Denied) => Event::refused(at, "push.denied", who, "denied"),
         (false, _) => Event::refused(at, "push.denied", who, "number"),
     }];
-    let before = app.store.read(|c| challenge::pushed(c, &owner.id, super::ask::WINDOW_MS, &now))?;
+    let whom = (owner.id, phone.id);
+    let before = app.store.read(|c| challenge::pushed(c, whom, super::ask::WINDOW_MS, &now))?;
     let mut notice = None;
     if !approved && before.denials + 1 >= DENIALS_MAX {
         events.push(Event::refused(at, "push.denied_repeatedly", Actor::system(PHONES), "denied"));

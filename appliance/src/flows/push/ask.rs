@@ -28,7 +28,7 @@ use crate::store::push_message::{self, MessageRow, State};
 use crate::store::user::UserRow;
 use crate::store::{event, user};
 
-/// Pushes of a user without an approval, in [`WINDOW_MS`] (D-42).
+/// Pushes to a user's phone without an approval, in [`WINDOW_MS`] (D-42).
 pub const UNANSWERED_MAX: u32 = 3;
 /// The window, in milliseconds of the boot clock.
 pub(in crate::flows) const WINDOW_MS: u64 = 10 * 60 * 1000;
@@ -155,7 +155,7 @@ pub(in crate::flows) fn place(
 ) -> Result<View, FlowError> {
     check_device(app, device)?;
     let now = app.clock.now();
-    if let Some(reason) = limited(app, caller, owner, &now)? {
+    if let Some(reason) = limited(app, caller, (owner, device), &now)? {
         return Err(refused(app, caller, Some(owner), (REFUSED, reason), FlowError::RateLimited)?);
     }
     Order { app, caller, owner, device, wish, now, registration }.place()
@@ -165,13 +165,14 @@ pub(in crate::flows) fn place(
 fn limited(
     app: &Appliance,
     caller: &Caller,
-    owner: &UserRow,
+    (owner, device): (&UserRow, &DeviceRow),
     now: &Now,
 ) -> Result<Option<&'static str>, FlowError> {
     if let Err(reason) = app.admit(caller, owner, now)? {
         return Ok(Some(if reason == Reason::Locked { "locked" } else { "limited" }));
     }
-    let pushed = app.store.read(|c| challenge::pushed(c, &owner.id, WINDOW_MS, now))?;
+    let whom = (owner.id, device.id);
+    let pushed = app.store.read(|c| challenge::pushed(c, whom, WINDOW_MS, now))?;
     let cooled = |denied: Deadline| {
         Deadline { boot_ms: denied.boot_ms.saturating_add(COOL_DOWN_MS), ..denied }.passed(now)
     };

@@ -27,7 +27,7 @@ pub fn all(app: &Appliance) -> Result<(), FlowError> {
     for row in app.store.read(|c| registration::overdue(c, &now, SWEEP_MAX))? {
         noted(app, registration(app, &row))?;
     }
-    for row in app.store.read(|c| challenge::open_pushes(c, SWEEP_MAX))? {
+    for row in app.store.read(|c| challenge::overdue_pushes(c, &now, SWEEP_MAX))? {
         if row.progress.aged(&now) != row.progress {
             noted(app, push(app, &row))?;
         }

@@ -13,6 +13,7 @@ use zeroize::Zeroizing;
 use super::super::tokens::{self, NewToken};
 use super::super::{FlowError, handle};
 use super::person_key;
+use super::register::Wish;
 use crate::appliance::Appliance;
 use crate::store::push_device::binding;
 use crate::store::registration::RegistrationRow;
@@ -36,6 +37,10 @@ pub(super) struct Prepared {
     pub(super) push: Option<PushHalf>,
     /// The OATH half.
     pub(super) oath: Option<OathHalf>,
+    /// The level of the session that asked; none where an operator or an application answers for it. It stands behind the
+    /// rest: what was sealed without it, by a version before, has none.
+    #[serde(skip)]
+    pub(super) loa: Option<f64>,
 }
 
 /// The secret of a phone, wrapped, and what its reply is computed from.
@@ -89,10 +94,11 @@ fn policy(settings: &Checked) -> Result<Policy, FlowError> {
 pub(super) fn make(
     app: &Appliance,
     owner: &UserRow,
-    kind: Kind,
-    (replace, recovery): (bool, bool),
+    wish: &Wish,
+    recovery: bool,
     look: &Look<'_>,
 ) -> Result<Made, FlowError> {
+    let kind = wish.kind;
     let settings = &super::settings(app)?.settings;
     let push = if kind == Kind::Oath { None } else { Some(push_half(app, owner)?) };
     let oath = match kind {
@@ -133,10 +139,11 @@ pub(super) fn make(
         issuer: look.issuer.as_str().to_owned(),
         account: look.account.as_str().to_owned(),
         policies: settings.policies.as_ref().map(|policies| policies.json().to_owned()),
-        replace,
+        replace: wish.replace,
         recovery,
         push: push.map(|(half, ..)| half),
         oath: oath.map(|made| OathHalf::of(&made.row)),
+        loa: wish.loa,
     };
     Ok(Made { prepared, message, uri })
 }
@@ -232,8 +239,9 @@ impl Prepared {
         owner: &UserRow,
         registration: &Id,
     ) -> Result<Vec<u8>, FlowError> {
-        let clear = postcard::to_allocvec(self).map_err(|_| hsm::HsmError::Protocol)?;
-        Ok(app.hsm.seal(person_key(owner)?, &aad(registration, owner), &clear)?)
+        let bytes = |done: Result<Vec<u8>, postcard::Error>| done.map_err(|_| hsm::HsmError::Protocol);
+        let (rest, loa) = (bytes(postcard::to_allocvec(self))?, bytes(postcard::to_allocvec(&self.loa))?);
+        Ok(app.hsm.seal(person_key(owner)?, &aad(registration, owner), &[rest, loa].concat())?)
     }
 
     /// What was sealed for this registration; none once it has ended.
@@ -245,6 +253,8 @@ impl Prepared {
         let Some(sealed) = row.prepared.as_deref() else { return Ok(None) };
         let clear = app.hsm.open(person_key(owner)?, &aad(&row.id, owner), sealed)?;
         let changed = |_| FlowError::Tampered { what: "the registration", which: handle(&row.id) };
-        postcard::from_bytes(&clear).map(Some).map_err(changed)
+        let (prepared, behind): (Prepared, _) = postcard::take_from_bytes(&clear).map_err(changed)?;
+        let loa = if behind.is_empty() { None } else { postcard::from_bytes(behind).map_err(changed)? };
+        Ok(Some(Prepared { loa, ..prepared }))
     }
 }

@@ -8,8 +8,8 @@ use push::label::Account;
 use push::uri::Look;
 use zeroize::Zeroizing;
 
-use super::super::{Caller, FlowError, handle, phones, users};
-use super::{logo, prepared, refused, settings};
+use super::super::{Caller, FlowError, enrol, handle, phones, users};
+use super::{check_device, logo, prepared, refused, settings};
 use crate::appliance::Appliance;
 use crate::store::StoreError;
 use crate::store::push_device::{self, DeviceRow};
@@ -30,6 +30,21 @@ const EXISTS: FlowError = FlowError::Phone {
     key: "registration.exists",
     text: "the user has such a registration: ask with replace, or revoke what is there",
 };
+/// What the user has counts for more than what was shown here (D-34).
+const TOO_LOW: FlowError = FlowError::Phone {
+    key: TOO_LOW_KEY,
+    text: "what is there counts for more than this: log in with it, or with a recovery code",
+};
+/// The key of [`TOO_LOW`].
+pub(in crate::flows) const TOO_LOW_KEY: &str = "registration.loa";
+/// The user has as many tokens as there may be.
+const QUOTA: FlowError = FlowError::Phone {
+    key: QUOTA_KEY,
+    text: "the user has 8 tokens, and may have no more: revoke one with `countersign token revoke`, then begin again",
+};
+const _: () = assert!(ACTIVE_MAX == 8, "the text above says how many");
+/// The key of [`QUOTA`].
+pub(in crate::flows) const QUOTA_KEY: &str = "registration.quota";
 /// The locale whose text is shown to those who have no text of their own.
 pub(super) const DEFAULT_LOCALE: &str = "en";
 
@@ -58,13 +73,13 @@ pub struct Begun {
     pub expires_at_ms: Option<i64>,
 }
 
-/// What a user has of a kind.
+/// What a user has of a kind: what is only being enrolled is not there yet, and comes to no end by it (D-50).
 pub(super) struct Former {
     /// Phones.
     pub(super) devices: Vec<DeviceRow>,
     /// Soft tokens.
     pub(super) tokens: Vec<TokenRow>,
-    /// Living tokens of every class.
+    /// Tokens of every class that are not revoked. One that is being enrolled has its place among them.
     living: usize,
     /// The highest level of all that the user has, of whatever kind.
     standing: f64,
@@ -72,11 +87,19 @@ pub(super) struct Former {
 
 impl Former {
     /// What would be there twice.
+    ///
+    /// # Errors
+    /// [`FlowError::Tampered`] for a level that was changed outside the appliance; when the HSM or the store cannot
+    /// answer.
     pub(super) fn load(app: &Appliance, owner: &UserRow, kind: Kind) -> Result<Former, FlowError> {
-        let (devices, mut tokens) =
+        let (mut devices, mut tokens) =
             app.store.read(|c| Ok((push_device::living_of(c, &owner.id)?, token::of_user(c, &owner.id)?)))?;
         tokens.retain(|row| row.state.lifecycle != Lifecycle::Revoked);
         let living = tokens.len();
+        tokens.retain(|row| row.state.lifecycle != Lifecycle::Pending);
+        devices.retain(|row| row.lifecycle != Lifecycle::Pending);
+        devices.iter().try_for_each(|row| check_device(app, row))?;
+        enrol::check_records(app, &tokens)?;
         let number = phones::of_user(app, &owner.id)?.filter(|bound| bound.state == phones::VERIFIED);
         let levels = devices.iter().map(|row| row.loa).chain(tokens.iter().map(|row| row.loa));
         let standing = levels.chain(number.map(|bound| bound.loa)).fold(0.0, f64::max);
@@ -90,13 +113,26 @@ impl Former {
     pub(super) fn is_empty(&self) -> bool {
         self.devices.is_empty() && self.tokens.is_empty()
     }
+
+    /// Whether what comes with this level, where somebody answers for none, would be a way around what is there.
+    pub(super) fn is_above(&self, loa: Option<f64>) -> bool {
+        loa.is_some_and(|loa| loa < self.standing)
+    }
+}
+
+/// Whether a user has such a thing already (COMB-40).
+///
+/// # Errors
+/// [`FlowError::Tampered`]; when the HSM or the store cannot answer.
+pub(in crate::flows) fn is_there(app: &Appliance, owner: &UserRow, kind: Kind) -> Result<bool, FlowError> {
+    Ok(!Former::load(app, owner, kind)?.is_empty())
 }
 
 /// Begins a registration; a former one that still waits is cancelled.
 ///
 /// # Errors
 /// [`FlowError::Phone`] without `[push]`, for a name that nobody has (COMB-06), and for a user who has such a thing
-/// (COMB-40); [`FlowError::Forbidden`] where the session counts for less than what it would replace. Each is an event.
+/// (COMB-40), and where the session counts for less than what is there. Each is an event.
 pub fn begin(app: &Appliance, caller: &Caller, name: &str, wish: &Wish) -> Result<Begun, FlowError> {
     settings(app)?;
     let found = match UserName::parse(name) {
@@ -134,13 +170,11 @@ pub(in crate::flows) fn begin_for(
         return Err(refuse("exists", EXISTS)?);
     }
     // Also where nothing is replaced: a phone that came with less would be a way around what is there.
-    if wish.loa.is_some_and(|loa| loa < former.standing) {
-        let text = "what is there counts for more than this session: log in with it, or with a recovery code";
-        return Err(refuse("loa", FlowError::Forbidden(text.to_owned()))?);
+    if former.is_above(wish.loa) {
+        return Err(refuse("loa", TOO_LOW)?);
     }
     if wish.kind != Kind::Push && former.living - former.tokens.len() >= ACTIVE_MAX {
-        let text = format!("a user has at most {ACTIVE_MAX} tokens");
-        return Err(refuse("quota", FlowError::Conflict(text))?);
+        return Err(refuse("quota", QUOTA)?);
     }
     let attribute = account_attribute(app, owner, settings.account_attribute.as_deref())?;
     let account = Account::of(attribute.as_ref().map(|text| text.as_str()), owner.name.as_str());
@@ -153,7 +187,7 @@ pub(in crate::flows) fn begin_for(
     };
     // What replaces a phone is made with a phone that is good, and not before.
     let recovery = settings.recovery_codes && enrolment.is_none();
-    let made = prepared::make(app, owner, wish.kind, (wish.replace, recovery), &look)?;
+    let made = prepared::make(app, owner, wish, recovery, &look)?;
     let now = app.clock.now();
     let registration = Registration::created(wish.kind, settings.timeout_ms, &now)
         .shown(settings.timeout_ms, &now)

@@ -53,6 +53,10 @@ impl Proved<'_> {
         if !former.is_empty() && !self.prepared.replace {
             return self.fail("exists");
         }
+        // What came since the code was shown counts too.
+        if former.is_above(self.prepared.loa) {
+            return self.fail("loa");
+        }
         let phone = self.prepared.push.as_ref().zip(self.phone.as_ref());
         if let Some((_, phone)) = phone {
             let mechanism = phone.mechanism.as_str().to_owned();
