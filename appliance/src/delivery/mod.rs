@@ -93,6 +93,9 @@ pub enum Why {
     /// No address, or none that a rule allows.
     #[error(transparent)]
     Address(#[from] AddressError),
+    /// The phone is not to be told anything now.
+    #[error("the phone is set aside")]
+    SetAside,
     /// A way that is not switched on.
     #[error("{0} is not set")]
     Off(&'static str),
@@ -124,6 +127,7 @@ impl Why {
         match self {
             Why::Address(AddressError::NotAllowed) | Why::Http(HttpError::NotAdmitted) => "not_allowed",
             Why::Address(_) => "address",
+            Why::SetAside => "set_aside",
             Why::Off(_) => "off",
             Why::NoKeys => "no_keys",
             Why::TooLarge(_) | Why::Status(413) => "too_large",

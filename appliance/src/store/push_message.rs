@@ -86,13 +86,19 @@ fn many(
     Ok(found)
 }
 
-/// Messages to be carried, oldest first.
+/// Messages to be carried, oldest first: none whose challenge has ended, so that a phone shows nothing that is over.
 ///
 /// # Errors
 /// SQLite's, or a row that does not parse.
 pub fn queued(connection: &Connection, max: usize) -> Result<Vec<MessageRow>, StoreError> {
     let max = i64::try_from(max).unwrap_or(i64::MAX);
-    many(connection, "SELECT * FROM push_message WHERE state = 'queued' ORDER BY created_at LIMIT ?1", [max])
+    many(
+        connection,
+        "SELECT push_message.* FROM push_message JOIN challenge ON challenge.id = challenge_id
+         WHERE push_message.state = 'queued' AND challenge.state IN ('delivering', 'waiting')
+         ORDER BY push_message.created_at LIMIT ?1",
+        [max],
+    )
 }
 
 /// Messages that a phone fetches and whose challenge is open, oldest first.

@@ -16,7 +16,7 @@ use push::message_text::MessageText;
 use super::super::challenge::next_mac;
 use super::super::{FlowError, handle};
 use super::ask::Signed;
-use super::{PHONES, Reached, check_device};
+use super::{PHONES, Reached};
 use crate::appliance::Appliance;
 use crate::delivery::{Carried, Carriers, HttpError, Message, NotCarried, Signer, Why, next_try};
 use crate::live::Live;
@@ -171,7 +171,10 @@ fn carry(
         app.store.read(|c| Ok((push_device::by_id(c, &row.device_id)?, user::by_id(c, &row.user_id)?)))?;
     let phone = phone.ok_or(FlowError::NotFound("phone"))?;
     let owner = owner.ok_or(FlowError::NotFound("user"))?;
-    check_device(app, &phone)?;
+    // One that was set aside meanwhile is told nothing.
+    if super::speaker(app, &phone)?.is_none() {
+        return Ok(Err(NotCarried::Never(Why::SetAside)));
+    }
     let signed = Signed::open(app, &owner, row)?;
     let reached = Reached::open(app, &owner, &phone)?;
     let changed = || FlowError::Tampered { what: "the push message", which: row.id.clone() };
