@@ -1,29 +1,34 @@
 //! `/v1/mfa/logo`: the picture that phones show, and where they fetch it (COMB-11).
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
+use std::time::Instant;
 
 use axum::Router;
 use axum::extract::{Request, State};
-use axum::http::{HeaderValue, StatusCode, header};
-use axum::response::{IntoResponse, Response};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::response::Response;
 use axum::routing::get;
 use domain::role::Right;
+use parking_lot::Mutex;
 
 use super::auth::Authenticated;
 use super::body::read_up_to;
+use super::cached::{self, Keep};
 use super::error::ApiError;
 use super::{Api, wire};
 use crate::appliance::Appliance;
+use crate::bucket::{Allowance, Bucket};
 use crate::clock::rfc3339;
 use crate::config::logo::LOGO_MAX;
 use crate::error::FlowError;
 use crate::flows::push::logo::{self, PATH};
 use crate::store::logo::LogoRow;
 
-const CACHE: HeaderValue = HeaderValue::from_static("max-age=300");
-const NOSNIFF: HeaderValue = HeaderValue::from_static("nosniff");
-/// Nothing in a picture is run.
-const POLICY: HeaderValue = HeaderValue::from_static("default-src 'none'; sandbox");
+/// Who may ask for the picture in a moment, over everybody, and how many more in a second: it may have a mebibyte.
+const EVERYBODY: Allowance = Allowance { burst: 200.0, per_s: 20.0 };
+
+static BUCKET: LazyLock<Mutex<Bucket>> =
+    LazyLock::new(|| Mutex::new(Bucket::full(EVERYBODY, Instant::now())));
 
 fn view(app: &Appliance, row: &LogoRow) -> Result<wire::Logo, FlowError> {
     Ok(wire::Logo {
@@ -77,16 +82,13 @@ pub(super) async fn clear(
 }
 
 /// The picture itself. Nobody logs in for it: phones fetch it by the address in their QR code.
-async fn picture(State(api): State<Arc<Api>>) -> Result<Response, ApiError> {
+async fn picture(State(api): State<Arc<Api>>, asked: HeaderMap) -> Result<Response, ApiError> {
+    if !BUCKET.lock().take(EVERYBODY, Instant::now()) {
+        return Err(ApiError::rate_limited("too many ask for the picture at once"));
+    }
     let row = api.act(logo::shown).await?;
     let kind = HeaderValue::from_str(&row.kind).map_err(|_| ApiError::not_found("logo"))?;
-    let headers = [
-        (header::CONTENT_TYPE, kind),
-        (header::CONTENT_SECURITY_POLICY, POLICY),
-        (header::CACHE_CONTROL, CACHE),
-        (header::X_CONTENT_TYPE_OPTIONS, NOSNIFF),
-    ];
-    Ok((headers, row.picture).into_response())
+    Ok(cached::picture(&asked, Keep::Minutes, kind, row.picture))
 }
 
 /// Where phones fetch it.

@@ -25,6 +25,7 @@ mod awaited;
 mod backchannel;
 mod bench;
 mod body;
+pub(crate) mod cached;
 mod challenges;
 mod config;
 mod enrolments;

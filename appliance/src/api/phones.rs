@@ -201,9 +201,10 @@ pub(super) fn routes() -> Router<Arc<Api>> {
     Router::new().route(PATH, post(message)).route(SHORT_PATH, post(message)).route(POLL_PATH, get(fetch))
 }
 
-/// A listener for phones alone.
+/// A listener for phones alone: they answer, fetch, and look at the picture.
 pub fn router(api: Arc<Api>) -> Router {
     routes()
+        .merge(super::logo::routes())
         .fallback(async || answered(Ok(false)))
         .method_not_allowed_fallback(async || answered(Ok(false)))
         .with_state(api)

@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use axum::extract::State;
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use domain::colour::Colour;
 
 use crate::api::Api;
+use crate::api::cached::{self, Keep};
 use crate::config::logo;
 
 const STYLE: &str = include_str!("../../assets/style.css");
@@ -18,17 +19,6 @@ const ACCENTS: [&str; 2] = ["--accent: #1f4e79;", "--accent: #8ec1f0;"];
 const DARK_CARD: Colour = Colour::new(0x1d, 0x23, 0x29);
 /// Contrast of the accent with it: more than AA asks for, so that text on a button of this colour is readable too.
 const DARK_CONTRAST: f64 = 6.0;
-const CACHE: HeaderValue = HeaderValue::from_static("max-age=300");
-const NOSNIFF: HeaderValue = HeaderValue::from_static("nosniff");
-
-fn built_in(kind: &'static str, text: String) -> Response {
-    let headers = [
-        (header::CONTENT_TYPE, HeaderValue::from_static(kind)),
-        (header::CACHE_CONTROL, CACHE),
-        (header::X_CONTENT_TYPE_OPTIONS, NOSNIFF),
-    ];
-    (headers, text).into_response()
-}
 
 fn themed(accent: Colour) -> String {
     let own = [accent, accent.lightened(DARK_CARD, DARK_CONTRAST)];
@@ -37,29 +27,22 @@ fn themed(accent: Colour) -> String {
     })
 }
 
-pub(super) async fn style(State(api): State<Arc<Api>>) -> Response {
-    built_in("text/css; charset=utf-8", themed(api.appliance().config.people.pages.accent))
+pub(super) async fn style(State(api): State<Arc<Api>>, asked: HeaderMap) -> Response {
+    let themed = themed(api.appliance().config.people.pages.accent);
+    cached::text(&asked, "text/css; charset=utf-8", themed)
 }
 
-pub(super) async fn script() -> Response {
-    built_in("text/javascript; charset=utf-8", SCRIPT.to_owned())
+pub(super) async fn script(asked: HeaderMap) -> Response {
+    cached::text(&asked, "text/javascript; charset=utf-8", SCRIPT.to_owned())
 }
 
-pub(super) async fn logo(State(api): State<Arc<Api>>) -> Response {
+pub(super) async fn logo(State(api): State<Arc<Api>>, asked: HeaderMap) -> Response {
     let Some(path) = api.appliance().config.people.pages.logo.clone() else {
         return StatusCode::NOT_FOUND.into_response();
     };
     // The file may have changed since the configuration was loaded.
     match tokio::task::spawn_blocking(move || logo::read(&path)).await {
-        Ok(Ok(logo)) => {
-            let headers = [
-                (header::CONTENT_TYPE, HeaderValue::from_static(logo.kind)),
-                (header::CONTENT_SECURITY_POLICY, HeaderValue::from_static("default-src 'none'; sandbox")),
-                (header::CACHE_CONTROL, CACHE),
-                (header::X_CONTENT_TYPE_OPTIONS, NOSNIFF),
-            ];
-            (headers, logo.bytes).into_response()
-        }
+        Ok(Ok(logo)) => cached::picture(&asked, Keep::Ask, HeaderValue::from_static(logo.kind), logo.bytes),
         Ok(Err(wrong)) => {
             tracing::warn!(%wrong, "the logo of the pages");
             StatusCode::NOT_FOUND.into_response()
