@@ -540,3 +540,15 @@ fn the_bench_under_two_persons() {
     assert!(done(&rig, ANN, &add)["key"].is_string(), "the key is for who asked");
     rig.check_chain();
 }
+
+/// BIND-37. Red when whoever gives a role to somebody who is no operator is not told what to do.
+#[test]
+fn a_role_for_who_is_no_operator_says_what_to_do() {
+    let rig = Appliance::start(RigOptions::default());
+    rig.user("ann");
+    for name in ["ann", "nobody"] {
+        let refused = rig.cli(&["role", "grant", name, "ra"]);
+        let said = told(&refused);
+        assert!(refused.status.code() == Some(1) && said.contains("countersign operator add"), "{said}");
+    }
+}

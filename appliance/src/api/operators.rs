@@ -204,7 +204,7 @@ async fn change_role(
         .act_as(caller, Right::Operators, move |app, caller| {
             let Wanted { role, given, scope } = wanted;
             let change = if given { RoleChange::give(&role, &scope) } else { RoleChange::take(&role) }?;
-            let row = operators::active(app, &name)?.ok_or(FlowError::NotFound("operator"))?;
+            let row = operators::active(app, &name)?.ok_or(FlowError::NotFound(operators::NO_OPERATOR))?;
             operators::changed(app, caller, &row, &change)?;
             let act = Act::ChangeRoles { operator: name.to_string(), role, given, scope };
             guarded(app, caller, &act, |caller| operators::change_role(app, caller, &name, &change))

@@ -317,6 +317,10 @@ impl RoleChange {
     }
 }
 
+/// Who is to have a role, or to lose one, is no operator.
+pub const NO_OPERATOR: &str =
+    "operator: make the user one first, with `countersign operator add NAME --uid UID --role ROLE`";
+
 /// Gives an operator a role, or takes it; a role that is there is given for other organisations.
 ///
 /// # Errors
@@ -328,7 +332,7 @@ pub fn change_role(
     name: &UserName,
     change: &RoleChange,
 ) -> Result<OperatorRow, FlowError> {
-    let row = active(app, name)?.ok_or(FlowError::NotFound("operator"))?;
+    let row = active(app, name)?.ok_or(FlowError::NotFound(NO_OPERATOR))?;
     let next = changed(app, caller, &row, change)?;
     let kind = if change.given { "operator.role_given" } else { "operator.role_taken" };
     let mut event = app.event(kind, caller).about("role", change.role.name());
