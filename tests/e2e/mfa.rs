@@ -1,12 +1,14 @@
 //! What phones show of the appliance, and where they are listed: COMB-11, D-38.
 
 use std::fs;
+use std::io::{BufReader, Write};
 
 use rusqlite::Connection;
 use serde_json::{Value, json};
 use tests::device::Personality;
 use tests::handset::{begin, register};
-use tests::{Appliance, Client, RigOptions};
+use tests::http::{Endpoint, read_answer};
+use tests::{Answer, Appliance, Client, RigOptions};
 
 const SCOPES: [&str; 2] = ["tokens:write", "users:read"];
 
@@ -95,6 +97,49 @@ fn a_picture_is_stored_served_and_told() {
     let kinds: Vec<&str> = kinds.filter(|kind| kind.starts_with("mfa.logo")).collect();
     assert_eq!(kinds, ["mfa.logo_set", "mfa.logo_cleared"]);
     rig.check_chain();
+}
+
+/// What is answered to who has a file of this tag.
+fn get_again(rig: &Appliance, path: &str, tag: &str) -> Answer {
+    let mut stream = Endpoint::Tcp(rig.address).connect().expect("a connection");
+    write!(stream, "GET {path} HTTP/1.1\r\nhost: localhost\r\nif-none-match: {tag}\r\n\r\n").expect("sent");
+    read_answer(&mut BufReader::new(stream)).expect("an answer")
+}
+
+/// COMB-11, RFC 9110 13.1.2. Red when a file that a browser has is sent again, when a changed one is not seen at once on
+/// the pages, or when whoever asks for the picture without end is served without end.
+#[test]
+fn a_file_is_sent_to_who_has_another_one() {
+    let picture = |width| png(width, 64, 100);
+    let logo = std::env::temp_dir().join(format!("countersign-logo-{}.png", std::process::id()));
+    fs::write(&logo, picture(64)).expect("a temporary file");
+    let (rig, _) = rig(&format!("[push]\n[pages]\nlogo = \"{}\"\n", logo.display()));
+    let set = |bytes: &[u8]| {
+        rig.admin().send("PUT", "/v1/mfa/logo", Some(bytes)).expect("an answer").expect(200);
+    };
+    set(&picture(64));
+    let mut client = rig.loopback(None);
+    for (path, keep) in [
+        ("/static/logo.png", "max-age=300"),
+        ("/ui/static/logo", "no-cache"),
+        ("/ui/static/style.css", "no-cache"),
+        ("/ui/static/pages.js", "no-cache"),
+    ] {
+        let whole = client.get(path).expect(200);
+        assert_eq!(whole.header("cache-control"), Some(keep), "{path}");
+        let tag = whole.header("etag").expect("a tag").to_owned();
+        let known = get_again(&rig, path, &tag).expect(304);
+        assert!(known.body.is_empty() && known.header("etag") == Some(&tag), "{path}");
+        if path.contains("logo") {
+            set(&picture(65));
+            fs::write(&logo, picture(65)).expect("a temporary file");
+            assert_eq!(get_again(&rig, path, &tag).expect(200).body, picture(65), "{path}");
+        }
+        fs::write(&logo, picture(64)).expect("a temporary file");
+    }
+    fs::remove_file(&logo).expect("own file");
+    let limited = (0..2_000).any(|_| client.get("/static/logo.png").status == 429);
+    assert!(limited, "whoever asks without end is served without end");
 }
 
 /// COMB-11: what the configuration names comes first, and the command says so. Red when phones are told another address.

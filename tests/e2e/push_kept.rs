@@ -3,49 +3,22 @@
 
 use std::sync::Barrier;
 use std::thread;
-use std::time::Duration;
 
-use rusqlite::{Connection, params};
+use rusqlite::params;
 use serde_json::{Value, json};
 use tests::device::encoding::{jwt, mac, standard};
 use tests::device::{Choice, Personality, Request};
 use tests::flow::{Flow, SCOPES as FLOW_SCOPES, example};
 use tests::handset::{Handset, Registered, begin, register};
+use tests::phones::{
+    AUTHENTICATE, REFRESH, REGISTER, SCOPES, ask, database, push, refusals, rig, rig_with, right,
+};
 use tests::time::unix_ms;
-use tests::{Appliance, Client, PATIENCE, RigOptions, wait_until};
+use tests::{Appliance, PATIENCE, wait_until};
 
-const SCOPES: [&str; 5] = ["tokens:write", "challenge", "verify", "users:read", "users:write"];
 const PING: Personality = Personality::PingNew;
 const HOUR_MS: i64 = 3_600_000;
 const PASSWORD: &str = "correct horse battery";
-const REGISTER: &str = "/json/push/sns/message?_action=register";
-const AUTHENTICATE: &str = "/json/push/sns/message?_action=authenticate";
-const REFRESH: &str = "/json/push/sns/message?_action=refresh";
-
-fn rig_with(config: &str) -> (Appliance, Client) {
-    let rig = Appliance::start(RigOptions { pages: true, ..RigOptions::default().config(config) });
-    let key = rig.app_key("portal", &SCOPES);
-    let client = rig.loopback(Some(&key));
-    (rig, client)
-}
-
-fn rig() -> (Appliance, Client) {
-    rig_with("[push]\n")
-}
-
-fn database(rig: &Appliance) -> Connection {
-    let connection = Connection::open(rig.state.join("countersign.db")).expect("the store");
-    connection.busy_timeout(Duration::from_secs(10)).expect("a live connection");
-    connection
-}
-
-fn ask(client: &mut Client, user: &str) -> tests::Answer {
-    client.post("/v1/challenges", &json!({"user": user, "channel": "push"}))
-}
-
-fn right(challenge: &Value) -> Choice {
-    Choice::Number(u8::try_from(challenge["number"].as_u64().expect("a number")).expect("two digits"))
-}
 
 fn last_refusal(rig: &Appliance, user: &str) -> String {
     let refused = rig.events(&format!("type=push.challenge_refused&user={user}"));
@@ -343,6 +316,48 @@ fn a_flood_of_refusals_is_few_events() {
     let kinds = reasons(&rig, "push.refresh_refused");
     assert!(kinds.contains(&"replay".to_owned()) && kinds.contains(&"limited".to_owned()), "{kinds:?}");
     assert!(kinds.len() < 20, "{kinds:?}");
+    rig.check_chain();
+}
+
+/// COMB-47, D-40. Red when whoever forges the messages of phones writes an event each time, or when one of them is counted
+/// nowhere: since nothing came after it, or since the daemon ended.
+#[test]
+fn forged_messages_are_few_events_and_all_are_counted() {
+    const TRIES: u64 = 12;
+    let (mut rig, mut client) = rig();
+    for user in ["alice", "bob"] {
+        rig.user(user);
+    }
+    let begun = begin(&mut client, "bob", "push");
+    let mut bob = Handset::new(&rig, PING, "bob");
+    let scanned = bob.phone.scan(begun["uri"].as_str().expect("a text")).expect("taken");
+    let message = bob.phone.accounts()[scanned.account].push.as_ref().expect("push").message.clone();
+    let mut alice = register(&rig, &mut client, "alice", ("push", PING));
+    push(&mut client, "alice");
+    let notice = alice.handset.notice(alice.account);
+    let uid = alice.handset.phone.accounts()[alice.account].push.as_ref().expect("push").uid.clone();
+    let forged = jwt(PING, &[7; 32], &[("response", json!("x"))]);
+    let bodies = [
+        (REGISTER, json!({"messageId": message, "jwt": forged}).to_string()),
+        (AUTHENTICATE, json!({"messageId": notice.message_id, "jwt": forged}).to_string()),
+        (REFRESH, json!({"mechanismUid": uid, "jwt": forged}).to_string()),
+    ];
+    let sent = TRIES * 3;
+    for _ in 0..TRIES {
+        for (path, body) in &bodies {
+            assert_eq!(post(&rig, path, body), 400);
+        }
+    }
+    let written = rig.events("type=push.bad_signature");
+    assert!((3..=9).contains(&written.len()), "{written:?}");
+    wait_until(PATIENCE, "the rest of them", || (refusals(&rig, "push.bad_signature") == sent).then_some(()));
+    for (path, body) in bodies.iter().take(2) {
+        assert_eq!(post(&rig, path, body), 400);
+    }
+    rig.stop();
+    rig.serve();
+    rig.await_ready();
+    assert_eq!(refusals(&rig, "push.bad_signature"), sent + 2, "the end of the daemon tells the rest");
     rig.check_chain();
 }
 

@@ -4,10 +4,9 @@
 use serde_json::{Value, json};
 use tests::device::{Choice, Personality};
 use tests::handset::{Handset, REFUSED, Registered, begin, register};
+use tests::phones::SCOPES;
 use tests::time::unix_s;
 use tests::{Appliance, Client, RigOptions};
-
-const SCOPES: [&str; 5] = ["tokens:write", "challenge", "verify", "users:read", "users:write"];
 
 struct Scene {
     rig: Appliance,

@@ -5,18 +5,13 @@ use tests::appliance::MANY_MESSAGES;
 use tests::device::{Choice, Personality};
 use tests::handset::{Handset, Registered, register};
 use tests::mailsink::MailSink;
-use tests::{Appliance, Client, PATIENCE, RigOptions, wait_until};
+use tests::{Appliance, Client, PATIENCE, RigOptions, phones, wait_until};
 
-const SCOPES: [&str; 5] = ["tokens:write", "challenge", "verify", "users:read", "users:write"];
 const ALICE: &str = "+41791234561";
 const KIND: (&str, Personality) = ("combined", Personality::PingNew);
 
 fn rig(tables: &str) -> (Appliance, Client) {
-    let options = RigOptions::with_modem().config(&format!("{tables}\n{MANY_MESSAGES}"));
-    let rig = Appliance::start(RigOptions { pages: true, ..options });
-    let key = rig.app_key("portal", &SCOPES);
-    let client = rig.loopback(Some(&key));
-    (rig, client)
+    phones::with(RigOptions::with_modem().config(&format!("{tables}\n{MANY_MESSAGES}")))
 }
 
 fn mail(sink: &MailSink) -> String {
@@ -94,8 +89,7 @@ fn two_denials_are_told() {
     for nth in 1..=2 {
         let wish = json!({"user": "alice", "channel": "push"});
         // The pause after a denial is a minute: the store says that it is over.
-        let store = rusqlite::Connection::open(rig.state.join("countersign.db")).expect("the store");
-        store.busy_timeout(PATIENCE).expect("a live connection");
+        let store = phones::database(&rig);
         store.execute("UPDATE challenge SET denied_boot_ms = denied_boot_ms - 61000", []).expect("a write");
         client.post("/v1/challenges", &wish).expect(201);
         let notice = handset.notice(account);
@@ -105,6 +99,34 @@ fn two_denials_are_told() {
     let text = rig.modem().await_message(ALICE, 2).text.expect("a text");
     assert!(text.contains("refused on your phone"), "{text}");
     assert_eq!(told(&rig, "alice"), pairs(&[("phone_bound", "sms"), ("push_denied", "sms")]));
+}
+
+/// D-36, D-42. Red when denials, which whoever knows a password can cause without end, use up what would tell a person that
+/// another phone takes the place of theirs.
+#[test]
+fn denials_use_up_no_notice_of_another_phone() {
+    let (rig, mut client) = rig("[push]\n[push.notice]\nper_day = 2\ndenied_per_day = 1\n");
+    rig.user("alice");
+    rig.phone("alice", ALICE);
+    let Registered { mut handset, account, .. } = register(&rig, &mut client, "alice", KIND);
+    for _ in 0..3 {
+        let over = "UPDATE challenge SET denied_boot_ms = denied_boot_ms - 61000";
+        phones::database(&rig).execute(over, []).expect(over);
+        phones::push(&mut client, "alice");
+        let notice = handset.notice(account);
+        assert_eq!(handset.answer(&notice, Choice::Deny).status, 200);
+    }
+    let wish = json!({"kind": "combined", "replace": true});
+    let begun = client.post("/v1/users/alice/registrations", &wish).expect(201).json();
+    let mut second = Handset::new(&rig, Personality::PingNew, "second");
+    assert_eq!(second.register(begun["uri"].as_str().expect("a text")).1.status, 200);
+    let expected = [
+        ("phone_bound", "sms"),
+        ("push_denied", "sms"),
+        ("push_denied", "limited"),
+        ("phone_replaced", "sms"),
+    ];
+    assert_eq!(told(&rig, "alice"), pairs(&expected));
 }
 
 /// D-36. Red when a user without a number is not told by mail, or when a relay that takes nothing keeps the phone waiting
@@ -180,6 +202,7 @@ fn channels_and_their_number_are_configured() {
         ("[push.notice]\nchannels = [\"letter\"]\n", "push.notice.channels: must be sms or email"),
         ("[push.notice]\nchannels = [\"sms\", \"sms\"]\n", "push.notice.channels: is there twice"),
         ("[push.notice]\nper_day = 0\n", "push.notice.per_day: must be 1 to 100"),
+        ("[push.notice]\ndenied_per_day = 101\n", "push.notice.denied_per_day: must be 1 to 100"),
     ] {
         let options =
             RigOptions { pages: true, ..RigOptions::default().config(&format!("[push]\n{tables}")) };

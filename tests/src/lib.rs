@@ -26,6 +26,7 @@ pub mod memory;
 pub mod modem;
 pub mod monitor;
 pub mod people;
+pub mod phones;
 pub mod pretender;
 pub mod process;
 pub mod proxy;
