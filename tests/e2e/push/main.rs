@@ -8,6 +8,7 @@ mod enrolled;
 mod operated;
 mod recovered;
 mod registered;
+mod told;
 
 use serde_json::{Value, json};
 use tests::phones::id;
