@@ -22,7 +22,7 @@ export COUNTERSIGN_BIN := $(BIN)
 export COUNTERSIGN_LETTERS := $(LETTERS_BIN)
 
 .DEFAULT_GOAL := help
-.PHONY: help images setup build demo test lint unit vectors images packaging fuzz bench soak firmware letters letters-binary install
+.PHONY: help images setup build compile demo test lint unit vectors images packaging fuzz bench soak firmware letters letters-binary install
 
 help: ## This list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -36,7 +36,7 @@ build: setup ## The release binary, and the emulated token
 demo: build letters-binary ## The appliance with an emulated HSM and modem; DEMO_ARGS="--exit --state DIR"
 	$(BIN) demo $(DEMO_ARGS)
 
-test: lint build letters unit vectors packaging fuzz ## Everything that CI runs
+test: lint compile build letters unit vectors packaging fuzz ## Everything that CI runs
 
 lint: setup ## Formatting, clippy, and cargo-deny where it is installed
 	@$(SUITE) fmt cargo fmt --all --check
@@ -54,6 +54,11 @@ lint: setup ## Formatting, clippy, and cargo-deny where it is installed
 	@$(SUITE) fuzz-clippy scripts/fuzz.sh lint $(TARGET_DIR)
 	@if command -v cargo-deny >/dev/null; then $(SUITE) deny cargo deny check; \
 	 else echo "deny: cargo-deny is not installed, licences and advisories were not checked"; fi
+
+# Product and tests in one go: while the longest crate keeps one core busy, the tests are built on the other. Then
+# `build` finds its work done.
+compile: setup
+	@$(SUITE) compile cargo nextest run --release $(CARGO_FLAGS) --workspace --no-run
 
 unit: build images letters-binary
 	@scripts/axe.sh $(TARGET_DIR)

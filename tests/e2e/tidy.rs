@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use cargo_metadata::MetadataCommand;
 use tests::appliance::{told, workspace};
@@ -95,6 +96,39 @@ fn the_pure_packages_have_nothing_to_do_io_with() {
         for dependency in &package.dependencies {
             assert!(!impure.contains(&dependency.name.as_str()), "{} -> {}", package.name, dependency.name);
         }
+    }
+}
+
+/// What is switched on in each crate, with these kinds of dependencies.
+fn features(kinds: &str) -> BTreeMap<String, BTreeSet<String>> {
+    let listed = Command::new("cargo")
+        .args(["tree", "--locked", "--offline", "--workspace", "--prefix", "none", "--format", "{p}|{f}"])
+        .args(["--edges", kinds])
+        .current_dir(workspace())
+        .output()
+        .expect("cargo");
+    assert!(listed.status.success(), "{}", told(&listed));
+    let mut found: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for line in String::from_utf8_lossy(&listed.stdout).lines().filter(|line| !line.is_empty()) {
+        let line = line.trim_end_matches(" (*)");
+        let (package, features) = line.split_once('|').expect("the format asked for");
+        found.entry(package.to_owned()).or_default().insert(features.to_owned());
+    }
+    found
+}
+
+/// What the tests run is what is shipped, and `make test` builds it once. Red when a dependency of tests alone switches on
+/// something in a crate of the product.
+#[test]
+fn the_tests_build_the_product_as_it_is() {
+    let (product, tests) = (features("no-dev"), features("normal,build,dev"));
+    assert!(product.len() > ARROWS.len(), "{product:?}");
+    for (package, features) in &product {
+        assert_eq!(
+            tests.get(package),
+            Some(features),
+            "tests build {package} with other features than the product: name it in tests/Cargo.toml as proptest is"
+        );
     }
 }
 

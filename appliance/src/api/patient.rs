@@ -6,30 +6,29 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::time::{Instant, Sleep, sleep_until};
-
-/// Longest time a write may stand still.
-const WRITE_DEADLINE: Duration = Duration::from_secs(10);
+use tokio::time::{Sleep, sleep};
 
 /// A stream whose writes must make progress.
 pub(super) struct Patient<S> {
     stream: S,
+    patience: Duration,
     stalled: Option<Pin<Box<Sleep>>>,
 }
 
 impl<S> Patient<S> {
-    pub(super) fn new(stream: S) -> Self {
-        Patient { stream, stalled: None }
+    /// A write may stand still for `patience`.
+    pub(super) fn new(stream: S, patience: Duration) -> Self {
+        Patient { stream, patience, stalled: None }
     }
 
-    /// Passes a write's result on; one that stands still past the deadline is an error.
+    /// Passes a write's result on; one that stands still for too long is an error.
     fn bounded<T>(&mut self, cx: &mut Context<'_>, written: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
         if written.is_ready() {
             self.stalled = None;
             return written;
         }
-        let stalled =
-            self.stalled.get_or_insert_with(|| Box::pin(sleep_until(Instant::now() + WRITE_DEADLINE)));
+        let patience = self.patience;
+        let stalled = self.stalled.get_or_insert_with(|| Box::pin(sleep(patience)));
         ready!(stalled.as_mut().poll(cx));
         Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
     }
@@ -68,13 +67,15 @@ mod tests {
 
     use super::*;
 
+    /// Long enough for a test that waits for it.
+    const PATIENCE: Duration = Duration::from_millis(20);
+
     #[test]
     fn a_client_who_does_not_read_is_let_go() {
-        let runtime =
-            tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
         runtime.block_on(async {
             let (ours, _theirs) = tokio::io::duplex(16);
-            let mut patient = Patient::new(ours);
+            let mut patient = Patient::new(ours, PATIENCE);
             let error = patient.write_all(&[0; 64]).await.unwrap_err();
             assert_eq!(error.kind(), io::ErrorKind::TimedOut);
         });

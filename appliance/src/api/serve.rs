@@ -19,6 +19,8 @@ use crate::config::{Address, Listener};
 
 /// Connections of one listener at the most; beyond it a new one waits.
 pub const CONNECTIONS_MAX: usize = 1024;
+/// Longest time a write to a client may stand still.
+const WRITE_DEADLINE: Duration = Duration::from_secs(10);
 /// Longest time a client may take over its request headers.
 const HEADER_DEADLINE: Duration = Duration::from_secs(5);
 /// Longest life of a connection that is drained at the end.
@@ -161,8 +163,10 @@ async fn converse<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
     });
     let mut builder = hyper::server::conn::http1::Builder::new();
     builder.timer(TokioTimer::new()).header_read_timeout(HEADER_DEADLINE);
-    let connection =
-        builder.serve_connection(TokioIo::new(Patient::new(stream)), TowerToHyperService::new(service));
+    let connection = builder.serve_connection(
+        TokioIo::new(Patient::new(stream, WRITE_DEADLINE)),
+        TowerToHyperService::new(service),
+    );
     tokio::pin!(connection);
     let ended = tokio::select! {
         ended = &mut connection => ended,
