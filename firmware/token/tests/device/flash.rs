@@ -111,7 +111,7 @@ impl Flash {
     }
 
     pub(crate) fn contains(&self, needle: &[u8]) -> bool {
-        self.bytes.windows(needle.len()).any(|window| window == needle)
+        self.bytes.windows(needle.len()).any(|window| window[0] == needle[0] && window == needle)
     }
 
     /// Changes one bit, as somebody with a probe would.
