@@ -3,12 +3,13 @@
 //! It blocks like the rest of the rig. Without script, as the pages must work; with script, so that axe-core can be
 //! asked. It knows forms, buttons and errors of the pages, not what they mean.
 
+use std::cell::Cell;
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -17,7 +18,7 @@ use http::{Request, Response};
 use rustix::process::{Pid, Signal, kill_process_group};
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use thirtyfour::error::{WebDriverError, WebDriverResult};
+use thirtyfour::error::{WebDriverError, WebDriverErrorInner, WebDriverResult};
 use thirtyfour::session::http::{Body, HttpClient};
 use thirtyfour::{By, Capabilities, Cookie, WebDriver, WebElement};
 use tokio::runtime::Runtime;
@@ -41,12 +42,19 @@ const DRIVER_STARTS: u32 = 5;
 /// Longest life of chromedriver after it was asked to end.
 const END: Duration = Duration::from_secs(20);
 
-/// Asks axe-core, which the page has been given before.
+/// Asks axe-core, which every page is given.
 const RUN_AXE: &str = "const done = arguments[1]; \
-    axe.run(document, {runOnly: arguments[0], resultTypes: ['violations']}) \
+    axe.run(document, {...arguments[0], resultTypes: ['violations']}) \
     .then(found => done(found), error => done({error: String(error)}));";
 /// WCAG 2.1 A and AA.
 const WCAG: [&str; 3] = ["wcag2a", "wcag2aa", "wcag21aa"];
+/// The rule about colours, which takes most of axe-core's time.
+const CONTRAST: &str = "color-contrast";
+
+/// Goes to a field and marks what stands there; whether that could be done.
+const ENTER_FIELD: &str = "const field = document.querySelector(arguments[0]); \
+    if (field === null) return false; \
+    field.focus(); field.select(); return document.activeElement === field;";
 
 /// WebDriver's Shift.
 const SHIFT: char = '\u{E008}';
@@ -77,11 +85,22 @@ pub struct Browser {
     driver: Option<WebDriver>,
     process: Owned,
     base: String,
+    /// Whether pages are given axe-core.
+    equipped: Cell<bool>,
     _profile: TempDir,
 }
 
-/// The rig's client as thirtyfour wants one.
-struct Wire(SocketAddr);
+/// The rig's client as thirtyfour wants one; its connection stays open.
+struct Wire {
+    address: SocketAddr,
+    client: Mutex<Client>,
+}
+
+impl Wire {
+    fn to(address: SocketAddr) -> Wire {
+        Wire { address, client: Mutex::new(Client::new(Endpoint::Tcp(address), None)) }
+    }
+}
 
 #[async_trait]
 impl HttpClient for Wire {
@@ -90,15 +109,15 @@ impl HttpClient for Wire {
             Body::Empty => None,
             Body::Json(value) => Some(value.to_string().into_bytes()),
         };
-        let mut client = Client::new(Endpoint::Tcp(self.0), None);
         let failed = |error: &dyn std::fmt::Display| WebDriverError::HttpError(error.to_string());
+        let mut client = self.client.lock().expect("one request at a time");
         let sent = client.send(request.method().as_str(), request.uri().path(), body.as_deref());
         let answer = sent.map_err(|error| failed(&error))?;
         Response::builder().status(answer.status).body(answer.body.into()).map_err(|error| failed(&error))
     }
 
     async fn new(&self) -> Arc<dyn HttpClient> {
-        Arc::new(Wire(self.0))
+        Arc::new(Wire::to(self.address))
     }
 }
 
@@ -149,10 +168,11 @@ impl Browser {
         let capabilities = capabilities(options, profile.path());
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-        let builder = WebDriver::builder(format!("http://{address}"), capabilities).client(Wire(address));
+        let builder = WebDriver::builder(format!("http://{address}"), capabilities).client(Wire::to(address));
         let driver = runtime.block_on(builder.connect()).expect("a session of chromedriver");
         let base = base.to_owned();
-        Browser { runtime, driver: Some(driver), process, base, _profile: profile }
+        let equipped = Cell::new(false);
+        Browser { runtime, driver: Some(driver), process, base, equipped, _profile: profile }
     }
 
     fn driver(&self) -> &WebDriver {
@@ -270,13 +290,21 @@ impl Browser {
         wait_until(PATIENCE, "no error", || (!self.has("[data-error]")).then_some(()));
     }
 
-    /// Types into a field, in place of what is there.
+    /// Puts text into a field, in place of what is there. In one piece, as by pasting: three events for each key would
+    /// take most of the time of a form.
+    ///
+    /// # Panics
+    /// When there is no such field, or one that nobody could type into.
     #[track_caller]
     pub fn fill(&self, name: &str, text: &str) {
         let css = format!("[name=\"{name}\"]");
-        let field = self.find(&css);
-        self.wait(&css, field.clear());
-        self.wait(&css, field.send_keys(text));
+        let entered = self.run(ENTER_FIELD, vec![json!(css)]) == Value::Bool(true);
+        assert!(entered, "{css} takes no text:\n{}", self.page());
+        if text.is_empty() {
+            self.wait(&css, self.find(&css).clear());
+        } else {
+            self.devtools("Input.insertText", json!({"text": text}));
+        }
     }
 
     /// Chooses one of several, or ticks a box; the page stays.
@@ -288,10 +316,22 @@ impl Browser {
     }
 
     /// Clicks on what leads to another page, and waits for that one.
+    ///
+    /// A page that waits loads itself anew, perhaps between the look and the click: then nothing was clicked on.
     #[track_caller]
     pub fn click(&self, css: &str) {
-        let (page, element) = (self.find("html"), self.find(css));
-        self.wait(css, element.click());
+        let page = wait_until(PATIENCE, css, || {
+            let (page, element) = (self.find("html"), self.find(css));
+            match self.runtime.block_on(element.click()) {
+                Err(error) if matches!(error.as_inner(), WebDriverErrorInner::StaleElementReference(_)) => {
+                    None
+                }
+                clicked => {
+                    self.wait(css, async { clicked });
+                    Some(page)
+                }
+            }
+        });
         wait_until(PATIENCE, &format!("the page after {css}"), || {
             self.runtime.block_on(page.tag_name()).is_err().then_some(())
         });
@@ -403,7 +443,16 @@ impl Browser {
     /// # Panics
     /// When axe-core is not there.
     pub fn axe(&self) -> Vec<String> {
-        self.judged(json!({"type": "tag", "values": WCAG}))
+        self.judged(json!({"runOnly": {"type": "tag", "values": WCAG}}))
+    }
+
+    /// The same without what depends on colours.
+    ///
+    /// # Panics
+    /// When axe-core is not there.
+    pub fn axe_but_colours(&self) -> Vec<String> {
+        let off = json!({CONTRAST: {"enabled": false}});
+        self.judged(json!({"runOnly": {"type": "tag", "values": WCAG}, "rules": off}))
     }
 
     /// The same for what depends on colours alone.
@@ -411,26 +460,27 @@ impl Browser {
     /// # Panics
     /// When axe-core is not there.
     pub fn axe_of_colours(&self) -> Vec<String> {
-        self.judged(json!({"type": "rule", "values": ["color-contrast"]}))
+        self.judged(json!({"runOnly": {"type": "rule", "values": [CONTRAST]}}))
     }
 
-    /// Gives the page axe-core, once.
-    fn equip(&self) -> WebDriverResult<()> {
-        let there = self.driver().execute("return typeof axe !== 'undefined'", Vec::new());
-        if *self.runtime.block_on(there)?.json() == Value::Bool(true) {
-            return Ok(());
+    /// Gives axe-core to this page and all that follow. It is sent once: half a megabyte for every page takes as long
+    /// as the judgement.
+    fn equip(&self) {
+        if self.equipped.replace(true) {
+            return;
         }
         let path = appliance::target_dir().join("axe/axe.min.js");
         let axe = fs::read_to_string(&path)
             .unwrap_or_else(|error| panic!("{}: {error}; run scripts/axe.sh target", path.display()));
-        self.runtime.block_on(self.driver().execute(axe, Vec::new())).map(drop)
+        let parameters = json!({"source": axe, "runImmediately": true});
+        self.devtools("Page.addScriptToEvaluateOnNewDocument", parameters);
     }
 
-    fn judged(&self, rules: Value) -> Vec<String> {
+    fn judged(&self, options: Value) -> Vec<String> {
+        self.equip();
         // A page may be replaced meanwhile: then the next one is judged.
         let found = wait_until(PATIENCE, "axe-core's judgement", || {
-            self.equip().ok()?;
-            let run = self.driver().execute_async(RUN_AXE, vec![rules.clone()]);
+            let run = self.driver().execute_async(RUN_AXE, vec![options.clone()]);
             self.runtime.block_on(run).ok().map(|done| done.json().clone())
         });
         let violations = found["violations"].as_array().unwrap_or_else(|| panic!("axe-core says {found}"));

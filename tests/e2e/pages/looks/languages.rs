@@ -1,12 +1,10 @@
 //! The pages of applicants and of the registration desk in the other languages: read whole and narrow, where words do not
 //! fit first; in German, whose words are longest, also wide and dark.
 
-use serde_json::Value;
-use tests::appliance;
 use tests::browser::{Browser, BrowserOptions, NARROW, WIDE};
 use tests::token::EmulatedToken;
 
-use super::base;
+use super::{base, seen_from};
 use crate::enrol::{
     ALICE, ANN, BOB, applicant, ask, authority, code, desk, go_in, schedule, show_token, vet,
 };
@@ -18,22 +16,14 @@ const KEYS: [&str; 6] = ["enrol-", "desk-", "ui-", "field-", "portal-", "page-"]
 
 /// What is wrong with a page in a language.
 fn judged(browser: &Browser, name: &str, lang: &str) -> Vec<String> {
-    let directory = appliance::target_dir().join("pages");
-    std::fs::create_dir_all(&directory).expect("the target directory");
-    let mut findings = Vec::new();
-    let sides: &[(u32, &str)] =
-        if lang == "de" { &[(NARROW, "light"), (WIDE, "dark")] } else { &[(NARROW, "light")] };
-    for &(width, scheme) in sides {
-        browser.width(width);
-        browser.scheme(scheme);
-        let at = format!("{name} {lang} {width} {scheme}");
-        let sideways = "const root = document.documentElement; return root.scrollWidth > root.clientWidth";
-        if browser.run(sideways, Vec::new()) != Value::Bool(false) {
-            findings.push(format!("{at}: scrolls sideways"));
-        }
-        findings.extend(browser.axe().into_iter().map(|found| format!("{at}: {found}")));
-        browser.picture(&directory.join(format!("{name}-{lang}-{width}-{scheme}.png")));
-    }
+    let named = format!("{name}-{lang}");
+    let mut findings = if lang == "de" {
+        let sides = [(NARROW, "light"), (WIDE, "dark")];
+        sides.map(|side| seen_from(browser, &named, side, Browser::axe)).concat()
+    } else {
+        // The colours are those that were judged in German: what changes is the words.
+        seen_from(browser, &named, (NARROW, "light"), Browser::axe_but_colours)
+    };
     if browser.attribute("html", "lang").as_deref() != Some(lang) {
         findings.push(format!("{name}: is not in {lang}"));
     }

@@ -1,6 +1,7 @@
 //! How the pages look and who can use them: WCAG 2.1 A and AA by axe-core, narrow and wide, light and dark, by keyboard.
 //!
-//! A picture of each page is left in `pages/` of the target directory.
+//! A picture is left in `pages/` of the target directory of each page that something is wrong with; of every page where
+//! the environment says `COUNTERSIGN_PICTURES`.
 
 use serde_json::Value;
 use tests::browser::{Browser, BrowserOptions, NARROW, WIDE};
@@ -17,6 +18,8 @@ mod own;
 mod phones;
 mod theme;
 
+/// Asks for a picture of every page: they take as long as the rest of a look.
+const PICTURES: &str = "COUNTERSIGN_PICTURES";
 /// Walks through a page with Tab, before it counts as wrong.
 const ROUNDS: usize = 3;
 /// WebDriver's Tab.
@@ -46,21 +49,11 @@ impl Judge<'_> {
     }
 
     fn look(&mut self, name: &str) {
-        let directory = appliance::target_dir().join("pages");
-        std::fs::create_dir_all(&directory).expect("the target directory");
-        for (width, scheme) in [(NARROW, "light"), (WIDE, "light"), (NARROW, "dark"), (WIDE, "dark")] {
-            self.browser.width(width);
-            self.browser.scheme(scheme);
-            let at = format!("{name} {width} {scheme}");
-            let sideways =
-                "const root = document.documentElement; return root.scrollWidth > root.clientWidth";
-            if self.browser.run(sideways, Vec::new()) != Value::Bool(false) {
-                self.findings.push(format!("{at}: scrolls sideways"));
-            }
+        // From each side to the next one thing changes.
+        for (width, scheme) in [(NARROW, "light"), (NARROW, "dark"), (WIDE, "dark"), (WIDE, "light")] {
             // What does not hang on the colours is the same in both schemes.
-            let found = if scheme == "light" { self.browser.axe() } else { self.browser.axe_of_colours() };
-            self.findings.extend(found.into_iter().map(|found| format!("{at}: {found}")));
-            self.browser.picture(&directory.join(format!("{name}-{width}-{scheme}.png")));
+            let judge = if scheme == "light" { Browser::axe } else { Browser::axe_of_colours };
+            self.findings.extend(seen_from(self.browser, name, (width, scheme), judge));
         }
         self.announces(name);
         self.by_keyboard(name);
@@ -124,6 +117,28 @@ impl Judge<'_> {
         let reached: Vec<i64> = serde_json::from_value(reached).expect("a list of places");
         (reached.into_iter().skip_while(|at| *at != 0).take(all).collect(), all)
     }
+}
+
+/// What is wrong with a page in a window of this width and a scheme.
+fn seen_from(
+    browser: &Browser,
+    name: &str,
+    (width, scheme): (u32, &str),
+    judge: impl Fn(&Browser) -> Vec<String>,
+) -> Vec<String> {
+    browser.width(width);
+    browser.scheme(scheme);
+    let at = format!("{name} {width} {scheme}");
+    let sideways = "const root = document.documentElement; return root.scrollWidth > root.clientWidth";
+    let scrolls = browser.run(sideways, Vec::new()) != Value::Bool(false);
+    let mut found: Vec<String> = scrolls.then(|| format!("{at}: scrolls sideways")).into_iter().collect();
+    found.extend(judge(browser).into_iter().map(|found| format!("{at}: {found}")));
+    if !found.is_empty() || std::env::var_os(PICTURES).is_some() {
+        let directory = appliance::target_dir().join("pages");
+        std::fs::create_dir_all(&directory).expect("the target directory");
+        browser.picture(&directory.join(format!("{name}-{width}-{scheme}.png")));
+    }
+    found
 }
 
 fn with_script(rig: &Appliance) -> Browser {
