@@ -4,7 +4,11 @@
 //! is told so, and an answer shows by itself that the push was delivered.
 
 use crate::challenge::{ChallengeError, Progress, State};
-use crate::time::Now;
+use crate::time::{Deadline, Now};
+
+/// How long after the end of a push its approval can be fetched, in milliseconds: who asked is not always there at the
+/// moment of the answer, and an approval is of its moment all the same.
+pub const FETCH_MS: u64 = 5 * 60 * 1000;
 
 /// What came back, once it has been checked against the phone's key and the challenge.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,12 +52,15 @@ impl Progress {
         Ok(Progress { state: State::Waiting, ..self })
     }
 
-    /// Whoever ordered the push fetches its approval, once. The fetch is counted where wrong codes are for a code.
+    /// Whoever ordered the push fetches its approval, once, and within [`FETCH_MS`] of its end. The fetch is counted where
+    /// wrong codes are for a code.
     ///
     /// # Errors
-    /// [`ChallengeError::WrongState`] unless it is approved and was not fetched.
-    pub fn fetched(self) -> Result<Self, ChallengeError> {
-        if self.state != State::Verified || self.attempts != 0 {
+    /// [`ChallengeError::WrongState`] unless it is approved, of late, and was not fetched.
+    pub fn fetched(self, now: &Now) -> Result<Self, ChallengeError> {
+        let last = |end: Deadline| Deadline { boot_ms: end.boot_ms.saturating_add(FETCH_MS), ..end };
+        let is_late = self.expires.is_none_or(|end| last(end).passed(now));
+        if self.state != State::Verified || self.attempts != 0 || is_late {
             return Err(ChallengeError::WrongState(self.state.name()));
         }
         Ok(Progress { attempts: 1, ..self })
@@ -144,11 +151,21 @@ mod tests {
     #[test]
     fn an_approval_is_fetched_once() {
         let (verified, _) = in_state(State::Waiting).answered(None, Reply::Approved(None), &at(1));
-        let fetched = verified.fetched().unwrap();
-        assert!(fetched.fetched().is_err());
+        let fetched = verified.fetched(&at(1)).unwrap();
+        assert!(fetched.fetched(&at(1)).is_err());
         for state in OPEN.into_iter().chain(ENDS).filter(|state| *state != State::Verified) {
-            assert!(in_state(state).fetched().is_err());
+            assert!(in_state(state).fetched(&at(1)).is_err());
         }
+    }
+
+    /// B.5.4, COMB-41, A14. Red when an approval that nobody fetched is as good for a login of another day, or after a
+    /// restart of the machine.
+    #[test]
+    fn an_approval_is_of_its_moment() {
+        let (verified, _) = in_state(State::Waiting).answered(None, Reply::Approved(None), &at(1));
+        assert!(verified.fetched(&at(TTL + FETCH_MS - 1)).is_ok());
+        assert!(verified.fetched(&at(TTL + FETCH_MS)).is_err());
+        assert!(verified.fetched(&Now { boot: BootId([2; 16]), ..at(1) }).is_err());
     }
 
     /// COMB-41, COMB-45. Red when a push can be answered after its time, or lives anew once it is delivered.

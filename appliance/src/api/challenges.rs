@@ -149,7 +149,7 @@ pub(super) async fn resend(
 }
 
 /// Verify the code of a challenge, or the answer to its question; with an empty `otp`, fetch the approval of a push,
-/// once. Whatever is wrong with it, a rejection is the same bytes.
+/// once, up to five minutes after its end. Whatever is wrong with it, a rejection is the same bytes.
 #[utoipa::path(post, path = "/v1/challenges/{id}/verify", tag = "challenges",
     operation_id = "verify_challenge", params(("id" = String, Path)), request_body = wire::ChallengeAnswer,
     responses(ApiError,

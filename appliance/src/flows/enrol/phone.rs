@@ -208,7 +208,7 @@ pub(super) fn shown(mut work: Work<'_>, moment: Moment, id: &Id) -> Result<View,
         }
         _ => {}
     }
-    let Ok(next) = progress.fetched() else { return possession::missed(work, doing, false) };
+    let Ok(next) = progress.fetched(&work.now) else { return possession::missed(work, doing, false) };
     let (mac, at) = (mac_of(&next)?, work.now.wall_ms);
     let fetched = app
         .event("push.fetched", caller)

@@ -152,8 +152,8 @@ pub(in crate::flows) fn fetch(
     if !otp.is_empty() || owner.state != super::super::users::ACTIVE {
         return refuse(Reason::Malformed);
     }
-    let Ok(next) = row.progress.aged(&now).fetched() else {
-        let again = row.progress.state == domain::challenge::State::Verified;
+    let Ok(next) = row.progress.aged(&now).fetched(&now) else {
+        let again = row.progress.attempts != 0;
         return refuse(if again { Reason::Replay } else { Reason::Wrong });
     };
     let mac = next_mac(app, row, &next)?;
