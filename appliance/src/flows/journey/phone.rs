@@ -107,6 +107,16 @@ impl Walk<'_> {
         Ok(())
     }
 
+    /// Makes them anew, when the former ones are over: each is a secret that the HSM draws, and events. Who presses twice,
+    /// or again and again, is shown those that wait; a phone that has answered counts.
+    pub(super) fn begin_mfa_again(&mut self, kind: Kind, replace: bool, id: &Id) -> Result<(), FlowError> {
+        match self.registration(id)?.registration.state {
+            State::Created | State::Waiting | State::Storing => Ok(()),
+            State::Registered | State::Verified => self.take_registration(id),
+            State::TimedOut | State::Cancelled | State::Failed => self.begin_mfa(kind, replace),
+        }
+    }
+
     fn no_registration(&mut self, key: &str) -> Result<(), FlowError> {
         self.kept.journey.fail(key);
         Ok(())
@@ -124,12 +134,18 @@ impl Walk<'_> {
                 self.kept.phone = None;
                 self.kept.journey.phone_registered(*id, row.registration.codes == Codes::Unread);
             }
-            State::TimedOut => self.wrong(TIMED_OUT),
-            State::Cancelled => self.wrong(SUPERSEDED),
-            State::Failed => self.wrong(FAILED),
+            State::TimedOut => self.no_phone(TIMED_OUT),
+            State::Cancelled => self.no_phone(SUPERSEDED),
+            State::Failed => self.no_phone(FAILED),
             State::Created | State::Waiting | State::Storing => {}
         }
         Ok(())
+    }
+
+    /// The registration is over: the secrets of its code are kept no longer here either.
+    fn no_phone(&mut self, key: &str) {
+        self.kept.phone = None;
+        self.wrong(key);
     }
 
     /// Takes the first code of a registration for codes alone.

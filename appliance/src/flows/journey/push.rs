@@ -3,7 +3,7 @@
 
 use domain::challenge::{State, Wanted};
 use domain::flow::PushRule;
-use domain::journey::{Evidence, NO_PHONE};
+use domain::journey::{At, Evidence, NO_PHONE};
 use domain::token::Id;
 
 use super::kept::Walk;
@@ -45,6 +45,23 @@ impl Walk<'_> {
             Err(FlowError::RateLimited) => self.no_push(rule, RATE_LIMITED),
             Err(error) => Err(error),
         }
+    }
+
+    /// Asks the phone once more, when it is over with what it was asked: who presses twice has it asked once, and an answer
+    /// that has come counts.
+    pub(super) fn push_again(&mut self, rule: PushRule, id: &Id) -> Result<(), FlowError> {
+        let found = sent::checked(self.app, id)?;
+        match found.map(|row| row.progress.aged(&self.now).state) {
+            Some(State::Delivering | State::Waiting) => return Ok(()),
+            Some(State::Verified | State::Denied) => self.take_push(rule, id)?,
+            _ => {}
+        }
+        // An approval that serves no more is as good as none.
+        if matches!(self.kept.journey.at, At::Push { .. }) {
+            self.kept.journey.error = None;
+            return self.send_push(rule);
+        }
+        Ok(())
     }
 
     /// The phone is not to be asked: a code instead, where the flow has that way.

@@ -146,7 +146,7 @@ impl Walk<'_> {
     fn answer_phone(&mut self, at: At, input: Input) -> Result<(), FlowError> {
         match (at, input) {
             (At::Push { rule, challenge }, Input::Continue) => self.take_push(rule, &challenge),
-            (At::Push { rule, .. }, Input::Resend) => self.send_push(rule),
+            (At::Push { rule, challenge }, Input::Resend) => self.push_again(rule, &challenge),
             (At::Push { .. }, Input::CodeInstead) if self.kept.journey.code_instead() => Ok(()),
             (At::Push { .. } | At::Oath, Input::Recover)
                 if self.definition.recovery_codes && self.kept.journey.recover() =>
@@ -158,7 +158,9 @@ impl Walk<'_> {
             (At::MfaRegister { kind: Kind::Oath, registration, .. }, Input::Verify { otp, .. }) => {
                 self.take_first_code(&registration, &otp)
             }
-            (At::MfaRegister { kind, replace, .. }, Input::Resend) => self.begin_mfa(kind, replace),
+            (At::MfaRegister { kind, replace, registration }, Input::Resend) => {
+                self.begin_mfa_again(kind, replace, &registration)
+            }
             (At::RecoveryCodes { registration }, Input::Reveal) => self.reveal_codes(&registration),
             (At::RecoveryCodes { .. }, Input::Continue) => {
                 self.kept.journey.on();
