@@ -239,17 +239,18 @@ pub fn act(app: &Appliance, door: &Door<'_>, id: &Id, input: Input) -> Result<Vi
         return walk.view();
     }
     let reveals = matches!(input, Input::Reveal);
-    match walk.answer(input) {
+    let answered = walk.answer(input);
+    // What shows codes is saved: nothing may come between them and who is to see them.
+    match answered.and_then(|()| if walk.codes.is_none() { walk.go_on() } else { Ok(()) }) {
+        // Another answer has the codes, whether it was first before this one looked for them or after.
         Err(FlowError::Conflict(_)) if reveals => {
             let mut walk = Walk::load(app, door, id)?;
             walk.codes_are_elsewhere();
-            return walk.view();
+            walk.view()
         }
-        answered => answered?,
+        done => {
+            done?;
+            walk.view()
+        }
     }
-    // What shows codes is saved: nothing may come between them and who is to see them.
-    if walk.codes.is_none() {
-        walk.go_on()?;
-    }
-    walk.view()
 }
