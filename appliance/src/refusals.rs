@@ -80,24 +80,27 @@ impl Refusals {
         }
     }
 
-    /// What was not written and is not to wait for another one alike: with `all`, everything that was not.
+    /// Takes what was not written and is not to wait for another one alike, to be written now: with `all`, everything that
+    /// was not. What comes from now on is counted anew.
     pub(crate) fn left_over(&self, boot_ms: u64, all: bool) -> Vec<LeftOver> {
         let mut told = self.0.lock();
         told.retain(|_, last| last.unwritten > 0 || last.is_pausing(boot_ms));
-        let over = told.iter().filter(|(_, last)| all || !last.is_pausing(boot_ms));
+        let over = told.iter_mut().filter(|(_, last)| all || !last.is_pausing(boot_ms));
         over.filter_map(|(alike, told)| {
-            let last = told.last.clone().filter(|_| told.unwritten > 0)?;
-            Some(LeftOver { alike: alike.clone(), count: told.unwritten, last })
+            let last = told.last.take()?;
+            let count = std::mem::take(&mut told.unwritten);
+            told.at_ms = boot_ms;
+            Some(LeftOver { alike: alike.clone(), count, last })
         })
         .collect()
     }
 
-    /// That what was left over is written.
-    pub(crate) fn told(&self, left: &LeftOver, boot_ms: u64) {
-        if let Some(told) = self.0.lock().get_mut(&left.alike) {
-            told.unwritten = told.unwritten.saturating_sub(left.count);
-            told.at_ms = boot_ms;
-        }
+    /// Gives back what could not be written: it is told later.
+    pub(crate) fn put_back(&self, left: LeftOver) {
+        let mut told = self.0.lock();
+        let told = told.entry(left.alike).or_default();
+        told.unwritten += left.count;
+        told.last.get_or_insert(left.last);
     }
 }
 
@@ -166,24 +169,35 @@ mod tests {
         let end = 100 * PAUSE_MS;
         for left in refusals.left_over(end, false) {
             told += tells(&left.event());
-            refusals.told(&left, end);
         }
         assert_eq!(told, sent);
         assert!(refusals.left_over(end, true).is_empty() && refusals.left_over(2 * end, false).is_empty());
         assert!(refusals.0.lock().is_empty(), "nothing is kept for nothing");
     }
 
-    /// Red when what comes while the left-over is written is lost, or an end of the daemon loses what still pauses.
+    /// Red when what comes while the left-over is written is lost or told twice, when an end of the daemon loses what still
+    /// pauses, or when what could not be written is forgotten.
     #[test]
     fn what_comes_meanwhile_is_told_next() {
         let refusals = Refusals::default();
+        let tell = |left: &[LeftOver]| left.iter().map(|left| tells(&left.event())).sum::<u64>();
         assert_eq!(passed(&refusals, "alice", 0), Some(1));
         assert_eq!(passed(&refusals, "alice", 1), None);
         assert!(refusals.left_over(2, false).is_empty(), "it pauses");
         let left = refusals.left_over(2, true);
         assert_eq!(passed(&refusals, "alice", 3), None);
-        refusals.told(&left[0], 4);
-        let next = refusals.left_over(4, true);
-        assert_eq!(next.iter().map(|left| tells(&left.event())).sum::<u64>(), 1);
+        assert_eq!((tell(&left), tell(&refusals.left_over(4, true))), (1, 1));
+        for n in 5..8 {
+            assert_eq!(passed(&refusals, "alice", n), None);
+        }
+        let over = PAUSE_MS + 5;
+        let left = refusals.left_over(over, false);
+        assert_eq!(
+            (tell(&left), passed(&refusals, "alice", over + 1)),
+            (3, None),
+            "it is told by what is written now"
+        );
+        left.into_iter().for_each(|left| refusals.put_back(left));
+        assert_eq!(tell(&refusals.left_over(2 * over, false)), 4);
     }
 }

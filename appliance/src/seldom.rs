@@ -39,9 +39,12 @@ impl Appliance {
     pub(crate) fn tell_refusals(&self, all: bool) -> Result<(), FlowError> {
         let boot_ms = self.clock.now().boot_ms;
         for refusals in [&self.refusals, &self.seldom] {
-            for left in refusals.left_over(boot_ms, all) {
-                self.refuse(left.event())?;
-                refusals.told(&left, boot_ms);
+            let mut left = refusals.left_over(boot_ms, all).into_iter();
+            while let Some(one) = left.next() {
+                if let Err(error) = self.refuse(one.event()) {
+                    std::iter::once(one).chain(left).for_each(|one| refusals.put_back(one));
+                    return Err(error);
+                }
             }
         }
         Ok(())
