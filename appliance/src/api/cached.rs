@@ -1,10 +1,12 @@
-//! Answers with a file that browsers and phones keep: one that they have already is not sent again (RFC 9110, 13.1.2).
+//! What of our answers is kept: files, of which one that is there already is not sent again (RFC 9110, 13.1.2), and nothing
+//! else.
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use data_encoding::HEXLOWER;
 use sha2::{Digest, Sha256};
 
+const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
 const NOSNIFF: HeaderValue = HeaderValue::from_static("nosniff");
 /// Nothing in a picture is run.
 const PICTURE: HeaderValue = HeaderValue::from_static("default-src 'none'; sandbox");
@@ -27,6 +29,12 @@ impl Keep {
             Keep::Minutes => "max-age=300",
         })
     }
+}
+
+/// What is told here is of its moment, or for the eyes of who asked: nobody on the way keeps it (RFC 9111, 5.2.2.5).
+pub(super) async fn unkept(mut response: Response) -> Response {
+    response.headers_mut().entry(header::CACHE_CONTROL).or_insert(NO_STORE);
+    response
 }
 
 /// A text of ours.

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::extract::State;
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use domain::role::Right;
 use domain::token::Id;
@@ -138,7 +138,6 @@ impl IntoResponse for Shown {
                 let status = StatusCode::from_u16(problem.status).unwrap_or(StatusCode::UNPROCESSABLE_ENTITY);
                 let mut response = (status, axum::Json(problem)).into_response();
                 response.headers_mut().insert(header::CONTENT_TYPE, PROBLEM_JSON);
-                response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
                 response
             }
         }

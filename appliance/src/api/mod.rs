@@ -322,6 +322,9 @@ pub fn router(api: Arc<Api>) -> Router {
     let (described, _) = described();
     let description: Arc<str> = openapi_json().into();
     described
+        .merge(privacyidea::routes())
+        .merge(phones::routes())
+        .layer(axum::middleware::map_response(cached::unkept))
         .route(
             "/openapi.json",
             get(move || {
@@ -329,8 +332,6 @@ pub fn router(api: Arc<Api>) -> Router {
                 async move { ([(axum::http::header::CONTENT_TYPE, "application/json")], text) }
             }),
         )
-        .merge(privacyidea::routes())
-        .merge(phones::routes())
         .merge(logo::routes())
         .merge(pages)
         .fallback(async || ApiError::not_found("path"))

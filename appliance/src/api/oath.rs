@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::extract::State;
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::StatusCode;
 use axum::response::Response;
 use domain::letter::Delivery;
 use domain::role::Right;
@@ -20,9 +20,6 @@ use super::{Api, tokens, wire};
 use crate::flows::approvals::{Act, guarded};
 use crate::flows::oath::{self, Format, Made};
 use crate::qr;
-
-/// A secret stays in no cache (RFC 9111, 5.2.2.5).
-const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
 
 /// How a secret is shown.
 #[derive(Deserialize)]
@@ -178,7 +175,7 @@ pub(super) async fn secret(
             guarded(app, caller, &act, |caller| oath::show(app, caller, &name, format))
         })
         .await?;
-    let mut response = answer(outcome, StatusCode::OK, |seen| {
+    Ok(answer(outcome, StatusCode::OK, |seen| {
         let code = (format == Format::Qr)
             .then(|| qr::encode(&seen.text).expect("names, issuer and secret fit a QR code many times over"));
         wire::ShownSecret {
@@ -188,7 +185,5 @@ pub(super) async fn secret(
             qr_svg: code.as_ref().map(|code| Zeroizing::new(qr::svg(code))),
             qr_text: code.as_ref().map(|code| Zeroizing::new(qr::text(code))),
         }
-    });
-    response.headers_mut().insert(header::CACHE_CONTROL, NO_STORE);
-    Ok(response)
+    }))
 }

@@ -204,6 +204,7 @@ pub(super) fn routes() -> Router<Arc<Api>> {
 /// A listener for phones alone: they answer, fetch, and look at the picture.
 pub fn router(api: Arc<Api>) -> Router {
     routes()
+        .layer(axum::middleware::map_response(super::cached::unkept))
         .merge(super::logo::routes())
         .fallback(async || answered(Ok(false)))
         .method_not_allowed_fallback(async || answered(Ok(false)))

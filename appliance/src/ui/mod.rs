@@ -252,8 +252,8 @@ async fn hold(api: &Arc<Api>, headers: &HeaderMap) {
         let look =
             api.act(move |app| Ok(visited(app, visitor.as_ref())?.and_then(|view| step::awaited(&view))));
         let Ok(Some(now)) = look.await else { return };
-        // The page has more to offer than before: it is shown anew.
-        if *first.get_or_insert(now) != now {
+        // The page has more to offer than before: it is shown anew. So it is before the end of the daemon.
+        if *first.get_or_insert(now) != now || api.is_stopping() {
             return;
         }
         tokio::time::sleep(HOLD_PAUSE).await;

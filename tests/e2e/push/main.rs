@@ -8,6 +8,7 @@ mod enrolled;
 mod operated;
 mod recovered;
 mod registered;
+mod shown;
 mod told;
 
 use serde_json::{Value, json};
