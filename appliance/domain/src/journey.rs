@@ -146,7 +146,8 @@ impl Journey {
             Step::Push(PushRule { else_oath: true, .. }) if facts.has_oath || facts.has_hardware => {
                 self.first([Step::Oath]);
             }
-            Step::Push(PushRule { optional: true, .. }) => {}
+            // One that is set aside is not none: whoever found it has no easier way in.
+            Step::Push(PushRule { optional: true, .. }) if !facts.has_push_aside => {}
             Step::Push(_) => self.fail(NO_PHONE),
             Step::Recovery if self.evidence.contains(&Evidence::Recovery) => {}
             Step::Recovery => return Some(Next::Do(Effect::AskRecovery)),

@@ -72,6 +72,8 @@ pub struct Facts {
     pub has_email: bool,
     /// Whether a phone is registered that can be asked (COMB-45).
     pub has_push: bool,
+    /// Whether one is registered that is set aside: it cannot be asked, and is not none.
+    pub has_push_aside: bool,
 }
 
 /// A yes-or-no question about a user, such as `active_method:sms` or `!token:sms` (MOB-18).
@@ -157,6 +159,7 @@ mod tests {
         has_hardware: false,
         has_email: false,
         has_push: false,
+        has_push_aside: false,
     };
 
     fn all_hold(conditions: &[&str], facts: &Facts) -> bool {

@@ -2,8 +2,9 @@
 
 use serde_json::json;
 use tests::device::{Choice, Personality};
+use tests::flow::{Flow, SCOPES as FLOW_SCOPES};
 use tests::handset::{Handset, REFUSED, register};
-use tests::phones::{number, push, rig};
+use tests::phones::{number, push, rig, rig_with};
 use tests::time::unix_ms;
 
 /// B.5.5, COMB-45: what operators do with a phone, at the command line too.
@@ -66,4 +67,25 @@ fn a_forgotten_person_has_no_phone() {
     ] {
         assert_eq!(count(sql), expected, "{sql}");
     }
+}
+
+/// COMB-45, B.5.5, D-36. Red when whoever finds a phone gets in with the password alone, as soon as the phone is set aside.
+#[test]
+fn a_phone_that_is_set_aside_is_not_none() {
+    let flow = "[push]\n[[flow]]\nid = \"login\"\nlabel = \"Sign in\"\nsteps = [\"password\", \"push\"]\n\
+                [flow.push]\noptional = true\n[pages]\nlogin_flow = \"login\"\n";
+    let (rig, mut client) = rig_with(flow);
+    let key = rig.app_key("shop", &FLOW_SCOPES);
+    let step = |user: &str| Flow::of(rig.loopback(Some(&key)), "login", user).step().to_owned();
+    for user in ["alice", "bob"] {
+        rig.user(user);
+    }
+    register(&rig, &mut client, "alice", ("push", Personality::PingNew));
+    assert_eq!((step("alice"), step("bob")), ("push-wait".to_owned(), "done".to_owned()));
+    let listed = rig.cli_json(&["push", "list", "alice"]);
+    let serial = listed["items"][0]["serial"].as_str().expect("a serial");
+    rig.cli_json(&["token", "suspend", serial]);
+    assert_eq!(step("alice"), "failed");
+    rig.cli_json(&["token", "revoke", serial]);
+    assert_eq!(step("alice"), "done");
 }

@@ -13,6 +13,7 @@ const FACTS: Facts = Facts {
     has_hardware: false,
     has_email: false,
     has_push: false,
+    has_push_aside: false,
 };
 
 fn definition(steps: Vec<Step>) -> Definition {
@@ -207,7 +208,11 @@ fn push_falls_back_to_a_code_and_a_recovery_code() {
     assert_eq!(to_push(RULE, &Facts { has_oath: true, ..FACTS }).0.at, At::Oath);
     assert_eq!(to_push(RULE, &FACTS).0.at, At::Failed(NO_PHONE.to_owned()));
     assert_eq!(to_push(strict, &FACTS).0.at, At::Failed(NO_PHONE.to_owned()));
-    assert_eq!(to_push(PushRule { optional: true, ..strict }, &FACTS).0.at, At::Done);
+    let optional = PushRule { optional: true, ..strict };
+    assert_eq!(to_push(optional, &FACTS).0.at, At::Done);
+    // Whose phone was lost is not let in without it.
+    let lost = Facts { has_push_aside: true, ..FACTS };
+    assert_eq!(to_push(optional, &lost).0.at, At::Failed(NO_PHONE.to_owned()));
 }
 
 /// COMB-01, COMB-13, COMB-35: register, keep the codes, be asked on the phone.

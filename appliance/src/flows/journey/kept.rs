@@ -276,6 +276,7 @@ const MOVED: &str = "another answer";
 pub(super) fn facts(app: &Appliance, owner: &UserRow) -> Result<Facts, FlowError> {
     let bound = phones::of_user(app, &owner.id)?;
     let tokens = app.store.read(|c| token::of_user(c, &owner.id))?;
+    let phones = push::ask::lifecycles(app, owner)?;
     let has = |class: Class| {
         tokens.iter().any(|token| token.class == class && token.state.lifecycle == Lifecycle::Active)
     };
@@ -287,7 +288,8 @@ pub(super) fn facts(app: &Appliance, owner: &UserRow) -> Result<Facts, FlowError
         has_oath: has(Class::Soft),
         has_hardware: has(Class::Hard),
         has_email: owner.email.is_some(),
-        has_push: push::ask::is_registered(app, owner)?,
+        has_push: phones.contains(&Lifecycle::Active),
+        has_push_aside: phones.contains(&Lifecycle::Suspended),
     })
 }
 

@@ -90,13 +90,13 @@ impl Signed {
 pub(in crate::flows) const NOT_REGISTERED: FlowError =
     FlowError::Phone { key: "push.not_registered", text: "there is no such user, or no registered phone" };
 
-/// Whether a user has a phone that can be asked.
+/// How it stands with each of a user's phones that is not revoked: one that is active can be asked.
 ///
 /// # Errors
 /// When the store cannot answer.
-pub fn is_registered(app: &Appliance, owner: &UserRow) -> Result<bool, FlowError> {
+pub(in crate::flows) fn lifecycles(app: &Appliance, owner: &UserRow) -> Result<Vec<Lifecycle>, FlowError> {
     let devices = app.store.read(|c| push_device::living_of(c, &owner.id))?;
-    Ok(devices.iter().any(|row| row.lifecycle == Lifecycle::Active))
+    Ok(devices.iter().map(|row| row.lifecycle).collect())
 }
 
 /// Asks a user's phone. A push that is open is superseded: one is open at a time.
