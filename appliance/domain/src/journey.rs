@@ -148,6 +148,7 @@ impl Journey {
             }
             // One that is set aside is not none: whoever found it has no easier way in.
             Step::Push(PushRule { optional: true, .. }) if !facts.has_push_aside => {}
+            Step::Push(_) if facts.can_recover => self.first([Step::Recovery]),
             Step::Push(_) => self.fail(NO_PHONE),
             Step::Recovery if self.evidence.contains(&Evidence::Recovery) => {}
             Step::Recovery => return Some(Next::Do(Effect::AskRecovery)),

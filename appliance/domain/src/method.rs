@@ -74,6 +74,8 @@ pub struct Facts {
     pub has_push: bool,
     /// Whether one is registered that is set aside: it cannot be asked, and is not none.
     pub has_push_aside: bool,
+    /// Whether a recovery code may stand for that one in this flow (D-36).
+    pub can_recover: bool,
 }
 
 /// A yes-or-no question about a user, such as `active_method:sms` or `!token:sms` (MOB-18).
@@ -160,6 +162,7 @@ mod tests {
         has_email: false,
         has_push: false,
         has_push_aside: false,
+        can_recover: false,
     };
 
     fn all_hold(conditions: &[&str], facts: &Facts) -> bool {

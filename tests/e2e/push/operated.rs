@@ -89,3 +89,22 @@ fn a_phone_that_is_set_aside_is_not_none() {
     rig.cli_json(&["token", "revoke", serial]);
     assert_eq!(step("alice"), "done");
 }
+
+/// COMB-43, D-36. Red when a user whose lost phone was set aside cannot log in by a recovery code, or without one.
+#[test]
+fn a_recovery_code_stands_for_a_phone_that_is_set_aside() {
+    let flow = "[push]\n[[flow]]\nid = \"login\"\nlabel = \"Sign in\"\nsteps = [\"password\", \"push\"]\n\
+                recovery_codes = true\n[pages]\nlogin_flow = \"login\"\n";
+    let (rig, mut client) = rig_with(flow);
+    let key = rig.app_key("shop", &FLOW_SCOPES);
+    rig.user("alice");
+    let alice = register(&rig, &mut client, "alice", ("push", Personality::PingNew));
+    let listed = rig.cli_json(&["push", "list", "alice"]);
+    rig.cli_json(&["token", "suspend", listed["items"][0]["serial"].as_str().expect("a serial")]);
+    let mut login = Flow::of(rig.loopback(Some(&key)), "login", "alice");
+    login.wants("recovery-code");
+    login.wrong("verify", &json!({"otp": "2222222222"}), "recovery.error.invalid");
+    login.code(alice.shown["recovery_codes"][0].as_str().expect("a code"));
+    let result = login.result();
+    assert_eq!((&result["amr"], &result["loa"]), (&json!(["assertion", "recovery"]), &json!(1.5)));
+}

@@ -14,6 +14,7 @@ const FACTS: Facts = Facts {
     has_email: false,
     has_push: false,
     has_push_aside: false,
+    can_recover: false,
 };
 
 fn definition(steps: Vec<Step>) -> Definition {
@@ -213,6 +214,9 @@ fn push_falls_back_to_a_code_and_a_recovery_code() {
     // Whose phone was lost is not let in without it.
     let lost = Facts { has_push_aside: true, ..FACTS };
     assert_eq!(to_push(optional, &lost).0.at, At::Failed(NO_PHONE.to_owned()));
+    let recovers = Facts { can_recover: true, ..lost };
+    assert_eq!(to_push(strict, &recovers).1, Next::Do(Effect::AskRecovery));
+    assert_eq!(to_push(RULE, &Facts { has_oath: true, ..recovers }).0.at, At::Oath);
 }
 
 /// COMB-01, COMB-13, COMB-35: register, keep the codes, be asked on the phone.

@@ -190,7 +190,10 @@ impl<'a> Walk<'a> {
 
     /// The user's facts, where one is known.
     pub(super) fn facts(&self) -> Result<Option<Facts>, FlowError> {
-        self.owner.as_ref().map(|owner| facts(self.app, owner)).transpose()
+        let Some(owner) = &self.owner else { return Ok(None) };
+        let facts = facts(self.app, owner)?;
+        let lost = facts.has_push_aside && !facts.has_push;
+        Ok(Some(Facts { can_recover: lost && self.definition.recovery_codes, ..facts }))
     }
 
     /// A known user, for steps that have one.
@@ -290,6 +293,7 @@ pub(super) fn facts(app: &Appliance, owner: &UserRow) -> Result<Facts, FlowError
         has_email: owner.email.is_some(),
         has_push: phones.contains(&Lifecycle::Active),
         has_push_aside: phones.contains(&Lifecycle::Suspended),
+        can_recover: false,
     })
 }
 
