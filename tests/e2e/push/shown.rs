@@ -4,7 +4,7 @@
 use std::io::{BufReader, Write};
 use std::time::Duration;
 
-use serde_json::{Value, json};
+use serde_json::json;
 use tests::device::{Choice, Personality};
 use tests::flow::{Flow, SCOPES as FLOW_SCOPES, example};
 use tests::handset::{Handset, begin, register};
@@ -124,15 +124,34 @@ fn get(rig: &Appliance, path: &str, cookie: &str) -> BufReader<tests::http::Stre
     BufReader::new(stream)
 }
 
+/// A browser at the page of a flow: its cookie.
+fn browser(rig: &Appliance, flow: &Flow) -> String {
+    let page = flow.now["page"].as_str().expect("an address");
+    let (_, door) = page.split_once("/ui/").expect("a page");
+    let entered = rig.loopback(None).get(&format!("/ui/{door}"));
+    entered.header("set-cookie").expect("a cookie").split(';').next().expect("one").to_owned()
+}
+
+/// C.1.3. Red when the page of a QR code does not say that the app takes no second account of the same name.
+#[test]
+fn a_page_says_what_to_delete() {
+    let (rig, key) = scene();
+    for definition in ["login", "replace-phone"] {
+        let flow = Flow::of(rig.loopback(Some(&key)), definition, "alice");
+        uri(&flow);
+        let cookie = browser(&rig, &flow);
+        let shown = read_answer(&mut get(&rig, "/ui/mfa/register", &cookie)).expect("an answer").expect(200);
+        assert!(shown.text().contains("delete it there first"), "{definition}: {}", shown.text());
+    }
+}
+
 /// SMS-38 for phones. Red when a page that waits for a phone keeps the daemon from its end, or is cut off by it.
 #[test]
 fn the_end_of_the_daemon_answers_a_page_that_waits() {
     let (mut rig, key) = scene();
     let flow = Flow::of(rig.loopback(Some(&key)), "login", "alice");
-    let page: &Value = &flow.wants("mfa-register")["page"];
-    let (_, door) = page.as_str().expect("an address").split_once("/ui/").expect("a page");
-    let entered = rig.loopback(None).get(&format!("/ui/{door}"));
-    let cookie = entered.header("set-cookie").expect("a cookie").split(';').next().expect("one").to_owned();
+    uri(&flow);
+    let cookie = browser(&rig, &flow);
     let shown = read_answer(&mut get(&rig, "/ui/mfa/register", &cookie)).expect("an answer").expect(200);
     assert!(shown.text().contains("mfauth://"), "{}", shown.text());
     let mut held = get(&rig, "/ui/mfa/register?hold=1", &cookie);
