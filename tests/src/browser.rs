@@ -45,7 +45,7 @@ const END: Duration = Duration::from_secs(20);
 /// Asks axe-core, which every page is given.
 const RUN_AXE: &str = "const done = arguments[1]; \
     axe.run(document, {...arguments[0], resultTypes: ['violations']}) \
-    .then(found => done(found), error => done({error: String(error)}));";
+    .then(({violations}) => done({violations}), error => done({error: String(error)}));";
 /// WCAG 2.1 A and AA.
 const WCAG: [&str; 3] = ["wcag2a", "wcag2aa", "wcag21aa"];
 /// The rule about colours, which takes most of axe-core's time.
@@ -53,7 +53,7 @@ const CONTRAST: &str = "color-contrast";
 
 /// Goes to a field and marks what stands there; whether that could be done.
 const ENTER_FIELD: &str = "const field = document.querySelector(arguments[0]); \
-    if (field === null) return false; \
+    if (field === null || field.readOnly || !field.checkVisibility({visibilityProperty: true})) return false; \
     field.focus(); field.select(); return document.activeElement === field;";
 
 /// WebDriver's Shift.

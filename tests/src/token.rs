@@ -163,12 +163,16 @@ impl EmulatedToken {
     }
 
     /// Presses the button and reads the code of `digits` digits that the display then shows. As a person does, it
-    /// wakes a display that is off, and presses again when nothing comes of it.
+    /// wakes a display that is off first, and presses again when nothing comes of it.
     ///
     /// # Panics
     /// When none appears in time.
     pub fn code(&mut self, digits: usize) -> String {
         let before = self.digits();
+        if self.is_off() {
+            self.press("a");
+            wait_until(DISPLAY_DEADLINE, "the display is on", || (!self.is_off()).then_some(()));
+        }
         let mut pressed: Option<Instant> = None;
         wait_until(DISPLAY_DEADLINE, "a code on the display", || {
             let fresh = self.digits().filter(|code| code.len() == digits && Some(code) != before.as_ref());
@@ -186,7 +190,7 @@ impl EmulatedToken {
     /// When none appears in time.
     pub fn answer(&mut self, question: &str, digits: usize) -> String {
         let before = self.digits();
-        if self.shown().starts_with("off") {
+        if self.is_off() {
             self.press("a");
         }
         self.press("a");
@@ -205,6 +209,10 @@ impl EmulatedToken {
         let shown = self.shown();
         let code = shown.lines().next()?.strip_prefix("digits: ")?;
         (!code.is_empty()).then(|| code.to_owned())
+    }
+
+    fn is_off(&self) -> bool {
+        self.shown().starts_with("off")
     }
 
     /// What the display shows now.
