@@ -6,8 +6,13 @@ use rustix::time::{ClockId, clock_gettime};
 
 /// Long enough for a loaded machine; no test waits for it to pass.
 pub const PATIENCE: Duration = Duration::from_secs(60);
-/// Pause between two looks.
+/// Pause between the first looks.
 const LOOK_AGAIN: Duration = Duration::from_millis(2);
+/// Longest pause between two looks.
+const LOOK_LATER: Duration = Duration::from_millis(50);
+/// A pause is this part of the wait so far: what takes long is looked at more rarely, since each look may be a request
+/// to a daemon or a browser.
+const PAUSE_PART: u32 = 50;
 
 /// Looks until there is something, at most until the deadline.
 ///
@@ -20,7 +25,7 @@ pub fn wait_until<T>(deadline: Duration, what: &str, mut look: impl FnMut() -> O
             return found;
         }
         assert!(begun.elapsed() < deadline, "still not after {deadline:?}: {what}");
-        std::thread::park_timeout(LOOK_AGAIN);
+        std::thread::park_timeout((begun.elapsed() / PAUSE_PART).clamp(LOOK_AGAIN, LOOK_LATER));
     }
 }
 
