@@ -13,8 +13,8 @@ runtime=(ca-certificates softhsm2)
 build=(build-essential curl git pkg-config)
 # Judges and peers of the tests that are not ours: PKCS#11 tools, an emulated board, OATH and SMS codecs, a
 # QR reader, readers of PDF, udev's own parser, a browser; tmux, socat, jq and sqlite3 drive and inspect.
-judges=(chromium chromium-driver gammu jq oathtool opensc opensc-pkcs11 pamtester poppler-utils qemu-system-arm qpdf socat sqlite3 tmux tshark udev
-    zbar-tools)
+judges=(chromium-driver chromium-headless-shell gammu jq oathtool opensc opensc-pkcs11 pamtester poppler-utils qemu-system-arm qpdf socat sqlite3 tmux
+    tshark udev zbar-tools)
 
 # Fetches axe-core and http_ece (scripts/axe.sh, webpush.sh) and brings Node.js; whichever npm is in PATH serves.
 command -v npm >/dev/null || judges+=(npm)
