@@ -148,3 +148,18 @@ fn nothing_moves_for_who_wants_no_motion() {
         assert_eq!(count > 0, moves, "{wish}: {count}");
     }
 }
+
+/// What the other tests of pages rest on: a browser without script runs none, and what is put into a field at once ends where
+/// typing would.
+#[test]
+fn a_browser_without_script_runs_none() {
+    const PAGE: &str = "data:text/html,<title>still</title><script>document.title = 'ran'</script>\
+        <input name=short maxlength=3>";
+    for (script, title) in [(false, "still"), (true, "ran")] {
+        let browser = Browser::with("", BrowserOptions { script, ..BrowserOptions::default() });
+        browser.go(PAGE);
+        assert_eq!(browser.title(), title);
+        browser.fill("short", "abcdef");
+        assert_eq!(browser.run("return document.querySelector('input').value", Vec::new()), "abc");
+    }
+}
