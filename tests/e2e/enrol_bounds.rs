@@ -20,6 +20,7 @@ const ANN: u32 = 47_221;
 const BEN: u32 = 47_222;
 const CYD: u32 = 47_223;
 const DAN: u32 = 47_224;
+const ELI: u32 = 47_225;
 
 fn start(config: &str) -> (Appliance, String) {
     let rig = Appliance::start(RigOptions::default().config(&format!("{METHODS}{config}")));
@@ -137,6 +138,68 @@ fn a_login_counts_for_what_it_has_shown() {
     rig.check_chain();
 }
 
+/// Signs in on the pages with a password, and with a code where there is one.
+fn logged_in(rig: &Appliance, otp: Option<&str>) -> Visitor {
+    let mut visitor = Visitor::new(rig.address);
+    visitor.go("/ui/login").submit(&[("username", "alice"), ("password", PASSWORD)]);
+    if let Some(otp) = otp {
+        visitor.submit(&[("otp", otp)]);
+    }
+    visitor.at("/ui/done");
+    visitor
+}
+
+/// BIND-09, BIND-12, BIND-33, D-34: what was begun by who has shown the token is not gone on with by who knows the password,
+/// whatever the method. Red when the factor of somebody else gets into an enrolment that waits for its own.
+#[test]
+fn who_begins_with_more_goes_on_with_no_less() {
+    let config = |steps: &str| format!("{METHODS}[[flow]]\nid = \"login\"\nsteps = {steps}\n");
+    let (alone, both) = (config("[\"password\"]"), config("[\"password\", \"oath\"]"));
+    let options = RigOptions { pages: true, ..RigOptions::default().config(&both) };
+    let mut rig = Appliance::start(options);
+    let token = rig.hotp_user("alice");
+    rig.admin().put("/v1/users/alice/password", &json!({"password": PASSWORD})).expect(200);
+    let mut visitor = logged_in(&rig, Some(&token.secret.hotp(0)));
+    let mut begun = Vec::new();
+    for way in ["self_asserted:1.5", "on_premise:2"] {
+        visitor.go("/ui/enrol/request").submit(&[("way", way)]);
+        let listed = rig.admin().get("/v1/enrolments?user=alice").expect(200).json();
+        let one = listed["items"].as_array().and_then(|items| items.last()).expect("an enrolment").clone();
+        let id = one["id"].as_str().expect("a handle").to_owned();
+        visitor.go(&format!("/ui/enrol/factor?e={id}")).submit(&[("e", &id), ("type", "soft")]);
+        begun.push(id);
+    }
+    let makes = |rig: &Appliance, visitor: &mut Visitor, id: &str| {
+        visitor.go(&format!("/ui/enrol/possession?e={id}")).submit(&[("e", id), ("action", "make")]);
+        let shown = rig.admin().get(&format!("/v1/enrolments/{id}")).expect(200).json();
+        assert_eq!(shown["state"], "factor_selected", "{shown}");
+        shown["token"].is_string()
+    };
+
+    rig.options_mut().config = RigOptions::default().config(&alone).config;
+    rig.write_config();
+    rig.restart();
+    let mut thief = logged_in(&rig, None);
+    for id in &begun {
+        assert!(!makes(&rig, &mut thief, id), "{id}");
+        let page = thief.text();
+        assert!(page.contains("You have a factor that counts for more"), "{page}");
+        // What is the user's already is no way around it either.
+        let own = [("e", id.as_str()), ("serial", &token.serial), ("otp", &token.secret.hotp(1))];
+        thief.go(&format!("/ui/enrol/possession?e={id}")).submit(&own);
+        assert!(thief.text().contains("You have a factor that counts for more"), "{}", thief.text());
+    }
+    assert_eq!(refused(&rig, "enrol.token_made"), ["enrol.stronger_factor"; 2]);
+    assert_eq!(refused(&rig, "enrol.possession_proven"), ["enrol.stronger_factor"; 2]);
+
+    rig.options_mut().config = RigOptions::default().config(&both).config;
+    rig.write_config();
+    rig.restart();
+    let mut visitor = logged_in(&rig, Some(&token.secret.hotp(1)));
+    assert!(begun.iter().all(|id| makes(&rig, &mut visitor, id)), "who has logged in as before goes on");
+    rig.check_chain();
+}
+
 /// BIND-04, BIND-06, BIND-15: the login that shows a first factor is of now, and proves no identity besides. Red when it is taken
 /// from long ago, or when one assertion serves for both.
 #[test]
@@ -249,6 +312,16 @@ fn nobody_makes_the_own_applicants() {
     desk.done(ANN, &["enrol", "preregister", id, "--type", "soft"]);
     // Root, and who works for all, say it by their request.
     assert_eq!(desk.done(0, &for_desk("bob", "Physics"))["organisation"], "Physics");
+    // What was said by who worked for all is the own word once it is for some.
+    desk.operator("eli", ELI, "auditor");
+    desk.done(0, &["role", "grant", "eli", "ra"]);
+    rig.user("eric");
+    let asked = desk.done(ELI, &for_desk("eric", "Physics"));
+    let id = asked["id"].as_str().expect("a handle");
+    desk.done(0, &["role", "revoke", "eli", "ra"]);
+    desk.done(0, &["role", "grant", "eli", "ra", "--scope", "Physics"]);
+    desk.refused(ELI, &["enrol", "vet", "begin", id, "--place", "3"], OUT);
+    desk.refused(ANN, &["enrol", "vet", "begin", id, "--place", "3"], "enrol.ra_loa_too_low");
     // Members, but more than that.
     for name in ["dan", "cyd"] {
         desk.done(0, &["user", "organisation", name, "Physics"]);
@@ -284,6 +357,41 @@ fn who_vets_brings_nobodys_login() {
     let answer = told(&post.output().expect("python3"));
     assert!(answer.contains("403") && answer.contains("forbidden"), "{answer}");
     assert_eq!(rig.admin().get("/v1/enrolments?user=alice").expect(200).json()["items"], json!([]));
+}
+
+/// B.5.6 row 4, BIND-09, BIND-35: what is shown before the vetting is the applicant's to show. Red when a registration
+/// authority of no level at all puts the own factor into an enrolment that waits, and it takes effect, or is vetted by others.
+#[test]
+fn an_authority_shows_nothing_in_the_applicants_place() {
+    let Some(desk) = Desk::open(METHODS) else { return };
+    let rig = desk.rig();
+    desk.operator("ann", ANN, "ra");
+    for user in ["alice", "bob", "carol"] {
+        rig.user(user);
+    }
+    let own = desk.ask("alice", "self_asserted", 1.5);
+    let waits = desk.ask("bob", "on_premise", 2.0);
+    let asked = desk.done(ANN, &["enrol", "request", "carol", "--method", "on_premise", "--level", "2"]);
+    let desks = asked["id"].as_str().expect("a handle").to_owned();
+    const NOT_HERS: &str = "enrol.wrong_actor";
+    for id in [&own, &waits, &desks] {
+        desk.done(ANN, &["enrol", "preregister", id, "--type", "soft"]);
+        for act in [&["enrol", "token", id][..], &["enrol", "phone", id], &["enrol", "send", id]] {
+            desk.refused(ANN, act, NOT_HERS);
+        }
+        desk.refused(ANN, &["enrol", "preregister", id, "123456"], NOT_HERS);
+        let still = desk.show(id);
+        assert_eq!((&still["state"], &still["token"]), (&json!("factor_selected"), &Value::Null), "{still}");
+    }
+    for (kind, count) in
+        [("enrol.token_made", 3), ("enrol.phone_registered", 3), ("enrol.possession_proven", 6)]
+    {
+        assert_eq!(refused(rig, kind), vec![NOT_HERS; count], "{kind}");
+    }
+    let mut alice = Enrolling { client: desk.portal(), id: own };
+    alice.token_shown();
+    assert_eq!(alice.shown()["state"], "confirmed");
+    rig.check_chain();
 }
 
 /// BIND-37, B.2: the bounds of the configuration hold for who is an administrator too, whichever of the roles is asked. Red when

@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use domain::approval::Party;
+use domain::enrol::Level;
 use domain::event::{Actor, Event};
 use domain::names::ApplicationName;
 use domain::role::{BREAK_GLASS, Right, Rights, Role};
@@ -65,6 +66,8 @@ pub struct Caller {
     pub scopes: Scopes,
     /// What it may do.
     pub rights: Rights,
+    /// Level of what a user has shown at the login besides the first factor; none for that one alone, and for others.
+    pub shown: Option<Level>,
     /// On whose word an act of two persons is done.
     pub warrant: Warrant,
 }
@@ -85,7 +88,7 @@ impl Caller {
     pub(crate) fn without_rights(application: Id, name: ApplicationName, actor: Actor) -> Self {
         let (roles, scopes) = (Vec::new(), Scopes::default());
         let (rights, warrant) = (Rights::default(), Warrant::Own);
-        Caller { application, name, actor, roles, scopes, rights, warrant }
+        Caller { application, name, actor, roles, scopes, rights, shown: None, warrant }
     }
 
     /// As one of two persons.

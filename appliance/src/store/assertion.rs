@@ -1,5 +1,5 @@
-//! Assertions that have vouched for an enrolment, or shown its first factor (BIND-04, BIND-15): each vouches once, and none
-//! does both.
+//! Assertions that have vouched for an enrolment, or shown its first factor (BIND-04, BIND-15): each vouches once, and
+//! what has shown a first factor vouches for none.
 
 use rusqlite::{Connection, params};
 

@@ -60,8 +60,6 @@ pub(super) struct Here<'a> {
     user: UserName,
     csrf: String,
     pub(super) lang: String,
-    /// Level of what was shown at the login besides the first factor.
-    shown: Option<Level>,
 }
 
 impl Here<'_> {
@@ -103,11 +101,10 @@ async fn at(api: Arc<Api>, verb: Verb, headers: HeaderMap, form: Vec<u8>, page: 
         let chosen = browser::language(&headers).filter(|tag| app.config.texts.serving(tag).is_some());
         let here = Here {
             app,
-            caller: enrol::applicant(app, &session.user)?,
+            caller: enrol::applicant(app, &session.user, session.shown)?,
             user: session.user,
             csrf: visitor.csrf(),
             lang: chosen.map_or(session.lang, str::to_owned),
-            shown: session.shown,
         };
         match page(&here, &given, posted) {
             Err(FlowError::NotFound("enrolment")) => Ok(not_found(app, lang)),
@@ -357,7 +354,6 @@ fn ask(here: &Here<'_>, given: &Given, posted: bool) -> Result<Response, FlowErr
     let mut info = Info::default();
     info.name = given.of("name").map(str::to_owned);
     info.email = given.of("email").map(str::to_owned);
-    info.shown = here.shown.map(Level::value);
     let new = NewRequest {
         user: here.user.clone(),
         method,

@@ -1,5 +1,6 @@
 //! Applicants who act for themselves, in the browser in which they have logged in (BIND-06, D-46).
 
+use domain::enrol::Level;
 use domain::event::Actor;
 use domain::names::{ApplicationName, UserName};
 use domain::role::{Right, Rights};
@@ -12,11 +13,12 @@ use crate::store::user;
 /// Kind of an actor who is a user.
 const USER: &str = "user";
 
-/// A user as the caller of the own enrolments' acts. The login in the browser is the first factor.
+/// A user as the caller of the own enrolments' acts. The login in the browser is the first factor; `shown` is the level of
+/// what was shown there besides.
 ///
 /// # Errors
 /// [`FlowError::NotFound`] without such a user, or for one whose account is not active; [`FlowError::Tampered`].
-pub fn applicant(app: &Appliance, name: &UserName) -> Result<Caller, FlowError> {
+pub fn applicant(app: &Appliance, name: &UserName, shown: Option<Level>) -> Result<Caller, FlowError> {
     let owner = users::find(app, name)?;
     users::check_account(app, &owner)?;
     if owner.state != users::ACTIVE {
@@ -26,7 +28,7 @@ pub fn applicant(app: &Appliance, name: &UserName) -> Result<Caller, FlowError> 
     let pages = applications::named(app, &pages)?;
     let actor = Actor { kind: USER, id: owner.user_ref, role: String::new() };
     let rights = Rights::of(&[Right::RequestEnrolment]);
-    Ok(Caller { rights, ..Caller::without_rights(pages.id, pages.name, actor) })
+    Ok(Caller { rights, shown, ..Caller::without_rights(pages.id, pages.name, actor) })
 }
 
 /// Whether a caller is a user, and so acts for nobody else.

@@ -73,8 +73,12 @@ pub(super) fn is_outranked(work: &Work<'_>) -> Result<bool, FlowError> {
     }
     let item = work.progress().item;
     let Some(standing) = standing(work.app, &work.owner.id, item.as_ref())? else { return Ok(false) };
-    let shown = request::info(work.app, &work.owner, &work.row)?.shown.map(Level::at_most);
-    Ok(shown.is_none_or(|shown| shown < standing))
+    Ok(shown_at_first(work)?.is_none_or(|shown| shown < standing))
+}
+
+/// Level of what the applicant has shown at the login that has asked for this, besides the first factor.
+fn shown_at_first(work: &Work<'_>) -> Result<Option<Level>, FlowError> {
+    Ok(request::info(work.app, &work.owner, &work.row)?.shown.map(Level::at_most))
 }
 
 /// Checks that the levels of tokens, and whose they are, stand as the HSM has bound them.
@@ -275,6 +279,25 @@ impl Work<'_> {
         };
         if !theirs {
             return Err(not_theirs(app, caller, doing, &self.row)?);
+        }
+        Ok(())
+    }
+
+    /// The caller may make what is to be bound, and show it, before the vetting: the applicant, or who asks for applicants. A
+    /// registration authority does so with the applicant at the desk, once the vetting has begun (B.5.6, 4), and nobody does
+    /// whose login has shown less than the one by which it was asked for.
+    ///
+    /// # Errors
+    /// As [`Work::for_applicant`]; [`FlowError::Enrol`] with [`Refusal::WrongActor`] or [`Refusal::StrongerFactor`], which
+    /// are events.
+    pub(super) fn for_who_shows(&mut self, doing: &'static str) -> Result<(), FlowError> {
+        self.for_applicant(doing)?;
+        let caller = self.caller;
+        if caller.actor.kind == OPERATOR && !caller.rights.has(Right::RequestEnrolment) {
+            return Err(self.refuse(Doing::end(doing, ""), Refusal::WrongActor)?);
+        }
+        if applicant::is_user(caller) && shown_at_first(self)? > caller.shown {
+            return Err(self.refuse(Doing::end(doing, ""), Refusal::StrongerFactor)?);
         }
         Ok(())
     }

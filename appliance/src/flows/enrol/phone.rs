@@ -60,7 +60,7 @@ pub fn register(
     if matches!(work.progress().state, State::Vetting | State::Vetted) {
         work.same_vetter(REGISTERED)?;
     } else {
-        work.for_applicant(REGISTERED)?;
+        work.for_who_shows(REGISTERED)?;
     }
     if let Err(refusal) = work.progress().made(&work.now, Factor::Push, [0; 16]) {
         return Err(work.refuse(Doing::new(REGISTERED, Activity::Selection), refusal)?);

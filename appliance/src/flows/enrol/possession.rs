@@ -96,14 +96,14 @@ pub(super) fn judged(work: &Work<'_>, moment: Moment, item: Id) -> Result<Progre
     }
 }
 
-/// Who may show it: the applicant, and at the desk the registration authority who vets.
+/// Who may show it: the applicant, or who asks for applicants, and at the desk the registration authority who vets.
 fn opened<'a>(app: &'a Appliance, caller: &'a Caller, id: &Id) -> Result<(Work<'a>, Moment), FlowError> {
     let mut work = Work::open(app, caller, id)?;
     let moment = Moment::of(work.progress().state);
     if moment.binds && work.row.order.method.needs_person() {
         work.same_vetter(moment.event)?;
     } else {
-        work.for_applicant(moment.event)?;
+        work.for_who_shows(moment.event)?;
     }
     Ok((work, moment))
 }

@@ -192,6 +192,7 @@ pub fn request(app: &Appliance, caller: &Caller, new: NewRequest) -> Result<View
     let mut row = new_row(order, caller.application, organisation, app.clock.now().wall_ms);
     let mut info = new.info.clone();
     info.organisation.clone_from(&new.organisation);
+    info.shown = caller.shown.map(Level::value);
     row.info = Some(seal(app, &owner, &id, &info)?);
     let mut work = Work::begin(app, caller, &owner, row, Some(guard))?;
     check_request(&work, &new)?;

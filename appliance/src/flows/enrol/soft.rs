@@ -34,7 +34,7 @@ pub fn make(app: &Appliance, caller: &Caller, id: &Id) -> Result<Made, FlowError
     if matches!(work.progress().state, State::Vetting | State::Vetted) {
         work.same_vetter("enrol.token_made")?;
     } else {
-        work.for_applicant("enrol.token_made")?;
+        work.for_who_shows("enrol.token_made")?;
     }
     let doing = Doing::new("enrol.token_made", Activity::Selection);
     // Nothing is made where it is not the time.
