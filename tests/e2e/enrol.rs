@@ -179,6 +179,11 @@ fn who_may_not_vet_does_not() {
     let asked = desk.done(ANN, &["enrol", "request", "ann", "--method", "on_premise", "--level", "2"]);
     let of_ann = asked["id"].as_str().expect("a handle");
     desk.refused(ANN, &["enrol", "vet", "begin", of_ann], "enrol.self_vetting");
+    desk.refused(0, &["enrol", "vet", "begin", of_ann], "forbidden");
+    for other in ["bob", "eve"] {
+        desk.done(0, &["operator", "revoke", other]);
+    }
+    desk.done(0, &["enrol", "vet", "begin", of_ann]);
     let key = rig.app_key("all", &["admin"]);
     let answer = rig.loopback(Some(&key)).post(&format!("/v1/enrolments/{of_ann}/vet"), &json!({}));
     assert_eq!((answer.status, answer.code().as_str()), (403, "forbidden"), "{}", answer.text());
