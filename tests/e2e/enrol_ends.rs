@@ -108,6 +108,30 @@ fn a_binding_ends_with_what_takes_its_place() {
     rig.check_chain();
 }
 
+/// BIND-42, BIND-43: what was vetted twice ends as a whole, on one word. Red when the former binding outlives its factor until
+/// the appliance finds it out.
+#[test]
+fn all_bindings_of_a_factor_end_at_once() {
+    let (rig, key) = rig();
+    rig.user("alice");
+    let mut own = Enrolling::ask(&rig, &key, "alice", OWN_PHONE);
+    let (mut handset, account, _) = held(&rig, &mut own, "alice");
+    assert_eq!(own.confirmed(&mut handset, account)["state"], "confirmed");
+    let mut vetted = Enrolling::ask(&rig, &key, "alice", AT_DESK);
+    vetted.confirmed(&mut handset, account);
+    assert_eq!(vetted.begun(&rig).vetted()["loa"], 2.0);
+    vetted.at_desk(&rig).act("revoke", &json!({"reason": "lost", "by_user": true})).expect(200);
+    for one in [&mut own, &mut vetted] {
+        let shown = one.shown();
+        assert_eq!((&shown["state"], &shown["reason"]), (&json!("revoked"), &json!("lost")), "{shown}");
+    }
+    let events = rig.events("type=enrol.revoked");
+    let whys: Vec<&Value> = events.iter().map(|event| &event["subject"]["why"]).collect();
+    assert_eq!(whys, ["request_complied_with"; 2]);
+    assert_eq!(halves(&rig, "alice"), (0, json!("revoked")));
+    rig.check_chain();
+}
+
 /// BIND-42, B.5.5: a phone that is revoked by its serial takes the codes along that came with it, held or bound. Red when they
 /// stay, pending for ever or at a level that nothing vouches for any more.
 #[test]

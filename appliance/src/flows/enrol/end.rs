@@ -8,6 +8,7 @@ use domain::role::Right;
 use domain::token::{Id, Lifecycle};
 
 use super::phone::PhoneEnd;
+use super::replaced::beside;
 use super::schedule::Freed;
 use super::soft::Unmade;
 use super::token_end::TokenEnd;
@@ -198,8 +199,11 @@ pub fn revoke(app: &Appliance, caller: &Caller, id: &Id, reason: &str, why: Why)
         return Err(work.refuse(Doing::end("enrol.revoked", reason), refusal)?);
     }
     revoked(&mut work, reason, why)?;
-    let gone = Gone::of(&work)?;
-    let row = work.commit(move |w| gone.write(w))?;
+    let (gone, beside) = (Gone::of(&work)?, beside(&work, reason, why)?);
+    let row = work.commit(move |w| {
+        beside.write(w)?;
+        gone.write(w)
+    })?;
     view::of(app, caller, row)
 }
 
