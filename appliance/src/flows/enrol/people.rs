@@ -284,8 +284,8 @@ impl Work<'_> {
     }
 
     /// The caller may make what is to be bound, and show it, before the vetting: the applicant, or who asks for applicants. A
-    /// registration authority does so with the applicant at the desk, once the vetting has begun (B.5.6, 4), and nobody does
-    /// whose login has shown less than the one by which it was asked for.
+    /// registration authority does so with the applicant at the desk, once the vetting has begun (B.5.6, 4), and who has logged
+    /// in with less than the user has goes on with nothing that was begun with more.
     ///
     /// # Errors
     /// As [`Work::for_applicant`]; [`FlowError::Enrol`] with [`Refusal::WrongActor`] or [`Refusal::StrongerFactor`], which
@@ -296,9 +296,17 @@ impl Work<'_> {
         if caller.actor.kind == OPERATOR && !caller.rights.has(Right::RequestEnrolment) {
             return Err(self.refuse(Doing::end(doing, ""), Refusal::WrongActor)?);
         }
-        if applicant::is_user(caller) && shown_at_first(self)? > caller.shown {
+        if applicant::is_user(caller) && self.is_with_less()? {
             return Err(self.refuse(Doing::end(doing, ""), Refusal::StrongerFactor)?);
         }
         Ok(())
+    }
+
+    /// Whether the login of the user who is there has shown less than the one by which this was asked for, and less than
+    /// what the user has by now.
+    fn is_with_less(&self) -> Result<bool, FlowError> {
+        let shown = self.caller.shown;
+        let item = self.progress().item;
+        Ok(shown < shown_at_first(self)? && shown < standing(self.app, &self.owner.id, item.as_ref())?)
     }
 }
