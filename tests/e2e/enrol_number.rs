@@ -235,3 +235,29 @@ fn nobody_gets_around_a_number_by_the_own_word() {
     assert_eq!(asked("alice").1, "not_eligible.stronger_factor");
     rig.check_chain();
 }
+
+/// BIND-42, BIND-43: the binding of a number ends in the act by which another one takes its place at the desk, and in that by
+/// which an operator removes it, on the word of who did it. Red when the appliance finds it out later, and says that it was
+/// itself.
+#[test]
+fn a_binding_ends_with_its_number() {
+    let rig = rig(MANY_MESSAGES);
+    let mut desks = Vec::new();
+    for number in [NUMBER, OTHER] {
+        let mut desk = Desk::begin(&rig, "alice");
+        desk.prove(&rig, number, &json!({"number": number}));
+        desk.bound(&rig);
+        desk.act("activate", &json!({})).expect(200);
+        desks.push(desk);
+    }
+    assert_eq!(desks[1].shown()["state"], "confirmed");
+    rig.cli_json(&["user", "phone", "remove", "alice"]);
+    let events = rig.events("type=enrol.revoked");
+    for (desk, why) in desks.iter_mut().zip(["request_complied_with", "authority"]) {
+        let shown = desk.shown();
+        assert_eq!((&shown["state"], &shown["reason"]), (&json!("revoked"), &json!("replaced")), "{shown}");
+        let of_it = events.iter().find(|event| event["subject"]["enrolment"] == desk.id.as_str());
+        assert_eq!(of_it.expect("an event")["subject"]["why"], why);
+    }
+    rig.check_chain();
+}
