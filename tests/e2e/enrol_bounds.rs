@@ -236,7 +236,7 @@ fn a_first_factor_is_of_now_and_proves_nothing_else() {
         one.act("possession", &json!({"otp": token.secret.hotp(0)})).expect(200);
         ids.push(one);
     }
-    assert_eq!(refused(&rig, "enrol.requested"), ["enrol.assertion_stale"; 4]);
+    assert_eq!(refused(&rig, "enrol.requested"), ["enrol.assertion_stale"; 2], "few of many alike");
     let mut same = login("login-1", now);
     same["level"] = json!(2.0);
     for one in &mut ids {

@@ -12,7 +12,7 @@ use sha2::{Digest, Sha256};
 
 use super::end::Unused;
 use crate::appliance::Appliance;
-use crate::flows::{Caller, FlowError, handle, users};
+use crate::flows::{Caller, FlowError, OPERATOR, handle, users};
 use crate::store::enrolment::{self, EnrolmentRow};
 use crate::store::user::UserRow;
 use crate::store::vetting::{self, StepRow};
@@ -331,7 +331,8 @@ impl<'a> Work<'a> {
         Ok(())
     }
 
-    /// Writes the event of a refusal, and gives the refusal.
+    /// Writes the event of a refusal, and gives the refusal. What an applicant can be refused without end is counted, and
+    /// few of many alike are written; wrong codes have limits of their own.
     ///
     /// # Errors
     /// When the store cannot answer.
@@ -341,7 +342,14 @@ impl<'a> Work<'a> {
             _ => doing.event,
         };
         let event = Event::refused(self.now.wall_ms, kind, self.caller.actor.clone(), refusal.code());
-        self.app.refuse(self.event_about(event, &doing))?;
+        let event = self.event_about(event, &doing);
+        if self.caller.actor.kind == OPERATOR || refusal == Refusal::NotShown {
+            self.app.refuse(event)?;
+        } else if self.loaded.is_some() {
+            self.app.refuse_seldom(&handle(&self.row.order.id), event)?;
+        } else {
+            self.app.refuse_seldom(&self.owner.user_ref, event)?;
+        }
         Ok(refusal.into())
     }
 
