@@ -98,20 +98,21 @@ pub(super) fn run(global: &Global, command: PushCommand) -> Result<ExitCode, Fai
         PushCommand::List { user } => {
             let found: wire::Phones = client.get(&format!("/v1/users/{}/push", segment(&user)))?;
             print(global, &found, |found| {
-                let rows: Vec<[String; 5]> = found
+                let rows: Vec<[String; 6]> = found
                     .items
                     .iter()
                     .map(|phone| {
                         let used = phone.used_at.clone().unwrap_or_else(|| "never".to_owned());
-                        let state = phone.state.clone();
-                        [phone.serial.clone(), phone.name.clone(), phone.system.clone(), state, used]
+                        let (state, codes) = (phone.state.clone(), phone.pair.clone().unwrap_or_default());
+                        [phone.serial.clone(), phone.name.clone(), phone.system.clone(), state, codes, used]
                     })
                     .collect();
                 let left = match found.recovery_codes_left {
                     Some(left) => format!("{left} recovery codes left"),
                     None => "no recovery codes".to_owned(),
                 };
-                format!("{}\n{left}", table(["SERIAL", "NAME", "SYSTEM", "STATE", "LAST APPROVAL"], &rows))
+                let head = ["SERIAL", "NAME", "SYSTEM", "STATE", "ITS CODES", "LAST APPROVAL"];
+                format!("{}\n{left}", table(head, &rows))
             })
         }
         PushCommand::Ask { user, message } => ask(global, &client, user, message),

@@ -16,6 +16,9 @@ fn operators_list_suspend_and_revoke_phones() {
     let listed = rig.cli_json(&["push", "list", "alice"]);
     let serial = listed["items"][0]["serial"].as_str().expect("a serial").to_owned();
     assert_eq!(listed["items"][0]["name"], "Pixel 8");
+    let shown = tests::appliance::told(&rig.cli(&["push", "list", "alice"]));
+    let codes = listed["items"][0]["pair"].as_str().expect("a serial");
+    assert!(shown.contains(codes), "whoever loses a phone loses both: {shown}");
     let asked = push(&mut client, "alice");
     let notice = alice.handset.notice(alice.account);
     rig.cli_json(&["token", "suspend", &serial]);
