@@ -120,7 +120,9 @@ fn all_bindings_of_a_factor_end_at_once() {
     let mut vetted = Enrolling::ask(&rig, &key, "alice", AT_DESK);
     vetted.confirmed(&mut handset, account);
     assert_eq!(vetted.begun(&rig).vetted()["loa"], 2.0);
+    let mut login = Flow::of(rig.loopback(Some(&key)), "oath-otp-replace", "alice");
     vetted.at_desk(&rig).act("revoke", &json!({"reason": "lost", "by_user": true})).expect(200);
+    assert_eq!(login.again().status, 404, "what was shown by it counts no more");
     for one in [&mut own, &mut vetted] {
         let shown = one.shown();
         assert_eq!((&shown["state"], &shown["reason"]), (&json!("revoked"), &json!("lost")), "{shown}");

@@ -97,11 +97,17 @@ impl Flow {
         self.go("verify", &json!({"otp": otp}));
     }
 
+    /// Looks again, whether it is still there or not.
+    #[track_caller]
+    pub fn again(&mut self) -> Answer {
+        let path = format!("/v1/flows/{}", self.id());
+        self.client.get(&path)
+    }
+
     /// Looks again, without an answer.
     #[track_caller]
     pub fn look(&mut self) -> &Value {
-        let path = format!("/v1/flows/{}", self.id());
-        self.now = self.client.get(&path).expect(200).json();
+        self.now = self.again().expect(200).json();
         &self.now
     }
 

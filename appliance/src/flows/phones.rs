@@ -11,7 +11,7 @@ use crate::appliance::Appliance;
 use crate::store::outbox::MessageRow;
 use crate::store::phone::PhoneRow;
 use crate::store::user::UserRow;
-use crate::store::{StoreError, event, phone};
+use crate::store::{StoreError, event, flow, phone};
 use domain::token::Id;
 
 /// State of a number that gets codes.
@@ -116,8 +116,11 @@ pub fn change(
         None => enrol::replaced(app, caller, &[bound.id], enrol::Why::ByAuthority)?,
         Some(_) => enrol::Replaced::default(),
     };
+    let shut = (change != Change::Resume).then_some(row.id);
     app.store.write(move |w| {
         challenge::supersede(w, &superseding, at)?;
+        // What was shown by a factor that is taken away counts no more.
+        shut.map_or(Ok(()), |user| flow::remove_of_user(w, &user))?;
         match &next {
             Some(next) if !phone::put_state(w, &bound, next)? => {
                 return Err(StoreError::Changed("the number"));

@@ -15,7 +15,7 @@ use super::{Caller, FlowError, letters, oath as accounts, users};
 use crate::appliance::Appliance;
 use crate::store::token::{ACTIVE_MAX, TokenRow};
 use crate::store::user::UserRow;
-use crate::store::{event, token, user};
+use crate::store::{event, flow, token, user};
 
 /// Length of a secret that the HSM makes, in bytes: 160 bits, which every app takes (D-33).
 const SECRET_LEN: usize = 20;
@@ -445,6 +445,9 @@ pub(super) fn save(
         Some(owner) if ends => CodesEnd::of(app, caller, owner)?,
         _ => CodesEnd::none(),
     };
+    // What was shown by a factor that is taken away counts no more.
+    let taken = row.state.lifecycle == Lifecycle::Active && next.lifecycle != Lifecycle::Active;
+    let shut = owner.as_ref().map(|owner| owner.id).filter(|_| taken);
     if let Some(owner) = owner {
         event = event.about("user_ref", owner.user_ref);
     }
@@ -452,6 +455,7 @@ pub(super) fn save(
     let saved = app.store.write(move |w| {
         let saved = token::put_state(w, &loaded, &next, &next_mac)?;
         if saved {
+            shut.map_or(Ok(()), |user| flow::remove_of_user(w, &user))?;
             event::append(w, &event)?;
             codes.write(w)?;
         }

@@ -177,7 +177,7 @@ pub fn sweep(writing: &mut Writing<'_>, now: &Now) -> Result<usize, StoreError> 
     Ok(statement.execute(params![now.boot.0, boot_ms, SWEEP_MAX])?)
 }
 
-/// Removes the flows of a user.
+/// Removes the flows of a user: open logins, and those that are through and count for what was shown in them.
 ///
 /// # Errors
 /// SQLite's.

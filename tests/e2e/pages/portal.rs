@@ -1,8 +1,10 @@
 //! The self-service of a logged-in user, and its end (OATH-31, OATH-40, B.4.2).
 
+use serde_json::json;
 use tests::browser::Browser;
+use tests::forms::Visitor;
 
-use super::{base, log_in, registered, site};
+use super::{PASSWORD, base, log_in, registered, site, with_phone};
 
 const TABLES: &str = r#"
 [[flow]]
@@ -43,7 +45,7 @@ fn only_who_is_logged_in_sees_it_until_the_end() {
     browser.go("/ui/self");
     browser.at("/ui/login");
     // A copy of the cookie is worth nothing any more.
-    let mut thief = tests::forms::Visitor::new(rig.address);
+    let mut thief = Visitor::new(rig.address);
     thief.cookie = Some(format!("countersign={session}"));
     thief.go("/ui/self");
     assert!(!thief.text().contains("alice"), "{}", thief.text());
@@ -71,4 +73,40 @@ fn the_portal_is_there_after_a_change() {
     browser.at("/ui/failed");
     browser.click("a.primary");
     browser.at("/ui/self");
+}
+
+/// OATH-31, B.4.2: a login counts for what was shown in it, and so it ends with a factor that is taken away, without a word
+/// from the browser; one of somebody else goes on. Red when a thief with phone and password stays logged in after it was
+/// reported.
+#[test]
+fn a_login_ends_with_a_factor_that_is_taken_away() {
+    let rig = site(TABLES);
+    with_phone(&rig, "alice", "+41791110001");
+    with_phone(&rig, "bob", "+41791110002");
+    let logged_in = |name| {
+        let mut visitor = Visitor::new(rig.address);
+        visitor.go("/ui/login").submit(&[("username", name), ("password", PASSWORD)]).at("/ui/done");
+        visitor
+    };
+    let mut bob = logged_in("bob");
+    let token = rig.token("alice", &json!({"type": "totp"})).serial;
+    let mut admin = rig.admin();
+    let phone = |change: &str| (format!("/v1/users/alice/phone{change}"), json!({}));
+    let acts = [
+        ("POST", phone("/suspend"), true),
+        ("POST", phone("/resume"), false),
+        ("DELETE", phone(""), true),
+        ("POST", (format!("/v1/tokens/{token}/suspend"), json!({})), true),
+        ("POST", (format!("/v1/tokens/{token}/resume"), json!({})), false),
+        ("POST", (format!("/v1/tokens/{token}/unlock"), json!({})), false),
+        ("POST", (format!("/v1/tokens/{token}/revoke"), json!({})), true),
+    ];
+    for (method, (path, body), ends) in acts {
+        let mut alice = logged_in("alice");
+        alice.go("/ui/self").at("/ui/self");
+        let done = if method == "DELETE" { admin.delete(&path) } else { admin.post(&path, &body) };
+        done.expect(200);
+        alice.go("/ui/self").at(if ends { "/ui/login" } else { "/ui/self" });
+    }
+    bob.go("/ui/self").at("/ui/self");
 }

@@ -72,7 +72,8 @@ fn a_forgotten_person_has_no_phone() {
     }
 }
 
-/// COMB-45, B.5.5, D-36. Red when whoever finds a phone gets in with the password alone, as soon as the phone is set aside.
+/// COMB-45, B.5.5, D-36. Red when whoever finds a phone gets in with the password alone, as soon as the phone is set aside, or
+/// goes on with a login from before.
 #[test]
 fn a_phone_that_is_set_aside_is_not_none() {
     let flow = "[push]\n[[flow]]\nid = \"login\"\nlabel = \"Sign in\"\nsteps = [\"password\", \"push\"]\n\
@@ -87,7 +88,10 @@ fn a_phone_that_is_set_aside_is_not_none() {
     assert_eq!((step("alice"), step("bob")), ("push-wait".to_owned(), "done".to_owned()));
     let listed = rig.cli_json(&["push", "list", "alice"]);
     let serial = listed["items"][0]["serial"].as_str().expect("a serial");
+    let before = ["alice", "bob"].map(|user| Flow::of(rig.loopback(Some(&key)), "login", user));
     rig.cli_json(&["token", "suspend", serial]);
+    let status = before.map(|mut flow| flow.again().status);
+    assert_eq!(status, [404, 200], "the logins of the one, and of nobody else");
     assert_eq!(step("alice"), "failed");
     rig.cli_json(&["token", "revoke", serial]);
     assert_eq!(step("alice"), "done");

@@ -20,7 +20,9 @@ use crate::flows::tokens::{self, Change};
 use crate::flows::{Caller, FlowError, OPERATOR, operators, phones};
 use crate::store::token::TokenRow;
 use crate::store::vetting::{self, End};
-use crate::store::{StoreError, Writing, enrolment, enrolment_number, event, phone, push_device, token};
+use crate::store::{
+    StoreError, Writing, enrolment, enrolment_number, event, flow, phone, push_device, token,
+};
 
 /// The enrolment is refused, for this reason.
 pub(super) fn reject_with(work: &mut Work<'_>, reason: &str) -> Result<(), FlowError> {
@@ -200,9 +202,12 @@ pub fn revoke(app: &Appliance, caller: &Caller, id: &Id, reason: &str, why: Why)
     }
     revoked(&mut work, reason, why)?;
     let (gone, beside) = (Gone::of(&work)?, beside(&work, reason, why)?);
+    // What was shown by a factor that is taken away counts no more. Who takes back the own one goes on.
+    let shut = (!applicant::is_user(caller)).then_some(work.owner.id);
     let row = work.commit(move |w| {
         beside.write(w)?;
-        gone.write(w)
+        gone.write(w)?;
+        shut.map_or(Ok(()), |user| flow::remove_of_user(w, &user))
     })?;
     view::of(app, caller, row)
 }

@@ -10,7 +10,7 @@ use super::{CodesEnd, Reached, check_device, sealed_device};
 use crate::appliance::Appliance;
 use crate::store::push_device::{self, DeviceRow};
 use crate::store::user::UserRow;
-use crate::store::{event, user};
+use crate::store::{event, flow, user};
 
 /// A phone as people may see it.
 pub struct View {
@@ -107,6 +107,9 @@ pub fn change(app: &Appliance, caller: &Caller, serial: &Serial, change: Change)
     // What an enrolment has registered is one thing: its codes are bound, or held, with the phone.
     let whole = ends && (row.lifecycle == Lifecycle::Pending || !bound.is_empty());
     let half = if whole { enrol::half_of(app, caller, &owner, &row)? } else { None };
+    // What was shown by a factor that is taken away counts no more.
+    let taken = row.lifecycle == Lifecycle::Active && lifecycle != Lifecycle::Active;
+    let shut = taken.then_some(owner.id);
     let (row, next, event) = changing(app, caller, &owner, row, lifecycle, kind)?;
     let codes = if ends { CodesEnd::of(app, caller, &owner)? } else { CodesEnd::none() };
     let written = next.clone();
@@ -114,6 +117,7 @@ pub fn change(app: &Appliance, caller: &Caller, serial: &Serial, change: Change)
         let saved = push_device::put(w, &row, &written)?;
         if saved {
             bound.write(w)?;
+            shut.map_or(Ok(()), |user| flow::remove_of_user(w, &user))?;
             event::append(w, &event)?;
             half.iter().try_for_each(|half| half.write(w))?;
             codes.write(w)?;
