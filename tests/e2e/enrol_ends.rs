@@ -99,8 +99,15 @@ fn a_binding_ends_with_what_takes_its_place() {
     let uri = flow.wants("oath-activate")["activation"]["otpauth_uri"].as_str().expect("a URI").to_owned();
     flow.code(&tests::Secret::of_uri(&uri).totp(unix_s()));
     assert_eq!(ended_by(&rig, &mut apps[0]), user);
+    let logins = ["bob", "carol", "dave"].map(|user| {
+        let login = Flow::of(rig.loopback(Some(&key)), "oath-otp-replace", user);
+        login.wants("oath-activate");
+        login
+    });
     rig.cli_json(&["oath", "renew", "carol", "--hand", "--yes"]);
     rig.cli_json(&["oath", "delete", "dave", "--yes"]);
+    let status = logins.map(|mut login| login.again().status);
+    assert_eq!(status, [200, 404, 404], "what was shown by it counts no more");
     for app in &mut apps[1..] {
         let (why, kind) = ended_by(&rig, app);
         assert!(why == "authority" && kind != "system", "{why} {kind}");

@@ -18,7 +18,7 @@ use crate::appliance::Appliance;
 use crate::store::letter::{self, LetterRow};
 use crate::store::token::{ACTIVE_MAX, TokenRow};
 use crate::store::user::UserRow;
-use crate::store::{StoreError, Writing, event, token};
+use crate::store::{StoreError, Writing, event, flow, token};
 
 /// The accounts of a user.
 pub struct Accounts {
@@ -166,8 +166,11 @@ fn replace(
     let ending = ending(app, caller, owner, former)?;
     let event = added(app, caller, owner, &token, !ended.is_empty());
     let row = token.clone();
+    let shut = (!ended.is_empty()).then_some(owner.id);
     let letter = app.store.write(move |w| {
         end(w, &ending)?;
+        // What was shown by a factor that is taken away counts no more.
+        shut.map_or(Ok(()), |user| flow::remove_of_user(w, &user))?;
         token::insert(w, &row)?;
         event::append(w, &event)?;
         ordered.map(|ordered| ordered.write(w)).transpose()
@@ -291,6 +294,8 @@ pub fn delete(app: &Appliance, caller: &Caller, name: &UserName) -> Result<Vec<S
     let at = app.clock.now().wall_ms;
     app.store.write(move |w| {
         end(w, &ending)?;
+        // What was shown by a factor that is taken away counts no more.
+        flow::remove_of_user(w, &owner.id)?;
         letters::end(w, letter.as_ref(), at)
     })?;
     Ok(serials)
