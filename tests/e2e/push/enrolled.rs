@@ -2,63 +2,30 @@
 //! and lifts no limit. D-50.
 
 use serde_json::{Value, json};
-use tests::desk::{SCOPES as DESK_SCOPES, request};
+use tests::desk::SCOPES as DESK_SCOPES;
 use tests::device::{Choice, Personality};
+use tests::enrolling::Enrolling;
 use tests::flow::{Flow, SCOPES as FLOW_SCOPES, example};
 use tests::handset::{Handset, register};
-use tests::phones::{SCOPES, database, id, number, push, rig_with};
-use tests::{Answer, Appliance, Client};
+use tests::phones::{SCOPES, database, push, rig_with};
+use tests::{Appliance, Client};
 
 const PASSWORD: &str = "correct horse battery";
 const PING: Personality = Personality::PingNew;
-const PROOF: &str = r#"{"kind": "id_document", "document": "passport", "country": "CH", "last6": "1",
-    "not_expired": true, "name_match": true, "photo_match": true}"#;
-
-/// An enrolment through the application, at its own door.
-struct Enrolling {
-    client: Client,
-    id: String,
+/// An enrolment at a desk, of what the applicant sets up.
+const fn at_desk(factor: &str) -> (&str, f64, &str) {
+    ("on_premise", 2.0, factor)
 }
 
-impl Enrolling {
-    #[track_caller]
-    fn ask(rig: &Appliance, key: &str, user: &str, factor: &str) -> Enrolling {
-        let mut client = rig.loopback(Some(key));
-        let asked = client.post("/v1/enrolments", &request(user, "on_premise", 2.0)).expect(201).json();
-        let mut one = Enrolling { client, id: id(&asked).to_owned() };
-        one.act("factor", &json!({"type": factor})).expect(200);
-        one
-    }
-
-    #[track_caller]
-    fn act(&mut self, act: &str, body: &Value) -> Answer {
-        self.client.post(&format!("/v1/enrolments/{}/{act}", self.id), body)
-    }
-
-    #[track_caller]
-    fn shown(&mut self) -> Value {
-        self.client.get(&format!("/v1/enrolments/{}", self.id)).expect(200).json()
-    }
-
-    /// Registers a phone, which is pending from then on.
-    #[track_caller]
-    fn phone(&mut self, rig: &Appliance, kind: &str) -> (Handset, usize) {
-        let made = self.act("phone", &json!({"kind": kind})).expect(201).json();
-        let mut handset = Handset::new(rig, PING, "pending");
-        let (account, answer) = handset.register(made["registration"]["uri"].as_str().expect("a URI"));
-        assert_eq!(answer.status, 200, "{}", answer.text());
-        assert_eq!(self.shown()["push"]["state"], "pending");
-        (handset, account)
-    }
-
-    /// Has the phone asked, and approves there; the challenge.
-    #[track_caller]
-    fn approved(&mut self, handset: &mut Handset, account: usize) -> String {
-        let sent = self.act("possession/send", &json!({})).expect(202).json();
-        let notice = handset.notice(account);
-        assert_eq!(handset.answer(&notice, Choice::Number(number(&sent))).status, 200);
-        sent["challenge"].as_str().expect("a handle").to_owned()
-    }
+/// Registers a phone, which is pending from then on.
+#[track_caller]
+fn held(rig: &Appliance, one: &mut Enrolling, kind: &str) -> (Handset, usize) {
+    let uri = one.uri(&json!({"kind": kind}));
+    let mut handset = Handset::new(rig, PING, "pending");
+    let (account, answer) = handset.register(&uri);
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    assert_eq!(one.shown()["push"]["state"], "pending");
+    (handset, account)
 }
 
 fn rig() -> (Appliance, Client, String) {
@@ -83,8 +50,8 @@ fn a_phone_that_is_being_enrolled_is_not_there_yet() {
     let (rig, mut client, key) = rig();
     let mut admin = rig.admin();
     rig.user("alice");
-    let mut one = Enrolling::ask(&rig, &key, "alice", "push");
-    let (mut pending, account) = one.phone(&rig, "combined");
+    let mut one = Enrolling::ask(&rig, &key, "alice", at_desk("push"));
+    let (mut pending, account) = held(&rig, &mut one, "combined");
 
     let mut flow = login(&rig, &key, "alice");
     let uri = flow.wants("mfa-register")["registration"]["uri"].as_str().expect("a URI").to_owned();
@@ -101,15 +68,9 @@ fn a_phone_that_is_being_enrolled_is_not_there_yet() {
         .collect();
     assert_eq!(states, ["pending", "active"]);
 
-    let challenge = one.approved(&mut pending, account);
-    one.act("possession", &json!({"challenge": challenge})).expect(200);
-    let code = one.act("code", &json!({})).expect(201).json();
-    let mut desk = Enrolling { client: rig.admin(), id: one.id.clone() };
-    let proof: Value = serde_json::from_str(PROOF).expect("JSON");
-    let vetted = [("vet", &json!({"code": code["code"]})), ("vet/proof", &proof)];
-    for (act, body) in vetted.into_iter().chain([("vet/record", &json!({})), ("bind", &json!({}))]) {
-        desk.act(act, body).expect(200);
-    }
+    one.confirmed(&mut pending, account);
+    let mut desk = one.begun(&rig);
+    desk.proved();
     let beside = desk.act("activate", &json!({}));
     assert_eq!((beside.status, beside.code().as_str()), (409, "registration.exists"), "{}", beside.text());
     for token in client.get("/v1/users/alice/tokens").expect(200).json()["items"].as_array().expect("a list")
@@ -134,7 +95,7 @@ fn a_phone_that_is_being_enrolled_is_not_there_yet() {
 fn an_app_that_is_being_enrolled_is_no_account_yet() {
     let (rig, _, key) = rig();
     rig.user("alice");
-    let mut one = Enrolling::ask(&rig, &key, "alice", "soft");
+    let mut one = Enrolling::ask(&rig, &key, "alice", at_desk("soft"));
     let made = one.act("token", &json!({})).expect(201).json();
     let serial = made["serial"].as_str().expect("a serial");
     for act in [&["oath", "delete", "alice", "--yes"][..], &["oath", "resync", "alice", "111111", "222222"]] {
@@ -154,7 +115,7 @@ fn whoever_has_no_room_is_told_what_to_do() {
     let (rig, mut client, key) = rig();
     rig.user("alice");
     for _ in 0..8 {
-        Enrolling::ask(&rig, &key, "alice", "soft").act("token", &json!({})).expect(201);
+        Enrolling::ask(&rig, &key, "alice", at_desk("soft")).act("token", &json!({})).expect(201);
     }
     let refused = client.post("/v1/users/alice/registrations", &json!({"kind": "combined"}));
     assert_eq!((refused.status, refused.code().as_str()), (409, "registration.quota"), "{}", refused.text());
@@ -171,8 +132,8 @@ fn whoever_has_no_room_is_told_what_to_do() {
 fn an_approval_on_another_phone_lifts_no_limit() {
     let (rig, mut client, key) = rig();
     rig.user("alice");
-    let mut one = Enrolling::ask(&rig, &key, "alice", "push");
-    let (mut pending, account) = one.phone(&rig, "push");
+    let mut one = Enrolling::ask(&rig, &key, "alice", at_desk("push"));
+    let (mut pending, account) = held(&rig, &mut one, "push");
     let mut alice = register(&rig, &mut client, "alice", ("push", PING));
     let paused = || {
         let over = "UPDATE challenge SET denied_boot_ms = denied_boot_ms - 61000";
@@ -183,7 +144,7 @@ fn an_approval_on_another_phone_lifts_no_limit() {
         let notice = alice.handset.notice(alice.account);
         assert_eq!(alice.handset.answer(&notice, Choice::Deny).status, 200);
         paused();
-        one.approved(&mut pending, account);
+        one.answered(&mut pending, account, Choice::Number);
         assert_eq!(rig.events("type=push.denied_repeatedly&user=alice").len(), nth - 1);
     }
     push(&mut client, "alice");
@@ -191,7 +152,7 @@ fn an_approval_on_another_phone_lifts_no_limit() {
     assert_eq!(fourth.status, 429, "{}", fourth.text());
     let notice = alice.handset.notice(alice.account);
     assert_eq!(alice.handset.answer(&notice, Choice::Deny).status, 200);
-    one.approved(&mut pending, account);
+    one.answered(&mut pending, account, Choice::Number);
     let still = client.post("/v1/challenges", &json!({"user": "alice", "channel": "push"}));
     assert_eq!(still.status, 429, "{}", still.text());
 }
